@@ -1,0 +1,39 @@
+# Two commands do everything: `make demo` runs the node's main job, `make test` passes the tests.
+.PHONY: setup demo test soak bench lint format lock clean
+PY := .venv/bin/python
+
+setup:
+	@setup/install.sh
+
+demo: setup
+	@$(PY) -m dipronn.cli.main demo $(if $(JSON),--json)
+
+test: setup lint
+	@.venv/bin/pytest
+
+soak: setup
+	@.venv/bin/pytest --soak
+
+bench: setup
+	@$(PY) -m bench $(if $(ONLY),--only $(ONLY))
+
+lint: setup
+	@.venv/bin/ruff check -q
+	@.venv/bin/ruff format -q --check
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@git ls-files '*.c' '*.h' | xargs -r .venv/bin/clang-format --dry-run --Werror
+
+format: setup
+	@.venv/bin/ruff check -q --fix
+	@.venv/bin/ruff format -q
+	@git ls-files '*.c' '*.h' | xargs -r .venv/bin/clang-format -i
+
+lock:
+	@[ -x .venv/bin/python ] || /usr/bin/python3.11 -m venv .venv
+	@.venv/bin/pip install -q --disable-pip-version-check uv
+	@.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --python .venv/bin/python \
+	    --custom-compile-command 'make lock' -o requirements.lock requirements.in requirements-dev.in
+
+clean:
+	@rm -rf build .venv

@@ -1,0 +1,35 @@
+"""The one error hierarchy. A message names the thing, the place and the remedy."""
+
+from __future__ import annotations
+
+
+class DipronnError(Exception):
+    """Base of every error that DiProNN raises on purpose."""
+
+
+class InvalidSession(DipronnError):
+    """A session that cannot be what its text says; carries the located diagnostics in its message."""
+
+
+class NotFound(DipronnError):
+    """A name that the node does not know."""
+
+
+class AlreadyExists(DipronnError):
+    """A name that is taken."""
+
+
+class InsufficientResources(DipronnError):
+    """Admission refused; the message shows the arithmetic."""
+
+
+class PermissionRefused(DipronnError):
+    """The caller may not do that."""
+
+
+class Unavailable(DipronnError):
+    """A part of the node, or of the host, that is needed now and is not there."""
+
+
+class TimedOut(DipronnError):
+    """Something awaited did not happen within its deadline; the message names what is missing."""
