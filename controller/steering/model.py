@@ -1,0 +1,296 @@
+"""The steering model: the rows of the node's tables as plain data.
+
+Three executors read these rows and must agree packet for packet: the oracle (``oracle.py``, the truth),
+XDP (``ebpf/``) and P4 (``p4/``).  The tables and their names are those of the architecture document; a driver
+turns device names into interface or port numbers and nothing else.
+
+Identifiers (channel, fork, endpoint, group, unit) are small positive integers, allocated by the control unit
+and unique on one unit, so that the data planes can hold these tables as arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from enum import IntEnum, IntFlag
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+UDP = 17
+NAME_PORT = 7070
+"""TCP port of the name protocol on every guest link's gateway."""
+PEER_LIFETIME = 60.0
+"""Seconds for which a learnt outside source may be answered (R5)."""
+
+
+@dataclass(frozen=True, order=True)
+class Mac:
+    """A 48-bit Ethernet address."""
+
+    octets: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.octets) != 6:
+            raise ValueError(f"a MAC address has 6 octets, not {len(self.octets)}")
+
+    @classmethod
+    def parse(cls, text: str) -> Mac:
+        return cls(bytes.fromhex(text.replace(":", "")))
+
+    def __str__(self) -> str:
+        return self.octets.hex(":")
+
+
+@dataclass(frozen=True)
+class Socket:
+    """An address and a UDP port."""
+
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        return f"{host}:{self.port}"
+
+
+# link
+
+
+class LinkKind(IntEnum):
+    """What lies behind a link."""
+
+    OUTSIDE = 1
+    NODE = 2
+    GUEST = 3
+    FORK = 4
+
+
+class LinkScope(IntFlag):
+    """From which kinds of link a flow row may be entered; a bit per ``LinkKind`` (1 << kind)."""
+
+    OUTSIDE = 1 << LinkKind.OUTSIDE
+    NODE = 1 << LinkKind.NODE
+
+
+class Unmatched(IntEnum):
+    """What happens to a packet that meets no row: guests always drop."""
+
+    DROP = 0
+    HOST = 1
+    REQUEST = 2
+
+
+@dataclass(frozen=True)
+class LinkKey:
+    """A device of the unit and a VLAN id on it, 0 = untagged."""
+
+    device: str
+    vlan: int = 0
+
+
+@dataclass(frozen=True)
+class Link:
+    """How packets that enter by one link are treated.
+
+    ``mac`` is the own MAC of the unit there: a unicast frame to another is not ours.  The rest is for
+    guests: the slice it belongs to, the only MAC and addresses (at most ``MAX_GUEST_ADDRESSES``) that it
+    may use, and its gateways (the unit's addresses on that link, at most one of each family).
+    """
+
+    kind: LinkKind
+    mac: Mac
+    unmatched: Unmatched = Unmatched.DROP
+    slice: int = 0
+    guest_mac: Mac | None = None
+    addresses: tuple[Address, ...] = ()
+    gateways: tuple[Address, ...] = ()
+
+
+MAX_GUEST_ADDRESSES = 4
+
+
+# what a lookup finds
+
+
+class TargetKind(IntEnum):
+    CHANNEL = 0
+    FORK = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """A channel or a fork: what a lookup finds."""
+
+    kind: TargetKind
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.kind.name.lower()} {self.id}"
+
+
+@dataclass(frozen=True)
+class FlowKey:
+    """``source is None`` stands for any source: tried when the exact five-tuple misses."""
+
+    protocol: int
+    destination: Socket
+    source: Socket | None = None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """``permitted_source`` is checked after the hit and is never a key."""
+
+    target: Target
+    links: LinkScope
+    permitted_source: Network | None = None
+
+
+@dataclass(frozen=True)
+class BindingKey:
+    """How a packet leaves a program: from a registered port, to its gateway (any port but 7070)."""
+
+    link: LinkKey
+    source: Socket
+
+
+@dataclass(frozen=True)
+class Binding:
+    target: Target
+
+
+# return traffic
+
+
+@dataclass(frozen=True)
+class PeerKey:
+    """``local``: an instance's input, or, where distribution meets the outside, the public address."""
+
+    local: Socket
+    remote: Socket
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Where an answer to ``remote`` leaves, and the public source that it leaves with (None = kept)."""
+
+    device: str
+    vlan: int
+    source_mac: Mac
+    destination_mac: Mac
+    source: Socket | None = None
+    mtu: int = 1500
+
+
+# forks, channels, slots, endpoints, units
+
+
+@dataclass(frozen=True)
+class ForkKey:
+    """Copies of one fork are numbered 0 … n-1 without gaps."""
+
+    fork: int
+    copy: int
+
+
+@dataclass(frozen=True)
+class ForkBranch:
+    channel: int
+
+
+class Selector(IntEnum):
+    """What is masked into a slot index (R2)."""
+
+    ZERO = 0
+    COUNTER = 1
+    HASH = 2
+    DATAGRAM = 3
+    INSTANCE = 4
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel: index = selector & mask, in the group of mask + 1 slots (a power of two)."""
+
+    selector: Selector
+    mask: int
+    group: int
+    session: int
+    control_group: int = 0
+
+
+@dataclass(frozen=True)
+class SlotKey:
+    """A group of 2^k slots owns the numbers group … group + 2^k - 1: group + index is unique on a unit."""
+
+    group: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    endpoint: int
+    backup: int | None = None
+
+
+class EndpointKind(IntEnum):
+    GUEST = 1
+    KERNEL = 2
+    NODE = 3
+    RECEIVER = 4
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a packet can be sent next, with everything that the rewrite needs.
+
+    ``source``: None keeps the packet's own.  For a guest endpoint the source is always kept (R5); there
+    ``public`` is the address that answers of this input leave with, and None for an input that only other
+    programs feed.  ``mtu`` counts the bytes of the IP packet.  ``unit``: whose liveness decides; 0 = always alive.
+    """
+
+    kind: EndpointKind
+    device: str
+    source_mac: Mac
+    destination_mac: Mac
+    destination: Socket
+    vlan: int = 0
+    source: Socket | None = None
+    public: Socket | None = None
+    mtu: int = 1500
+    unit: int = 0
+
+
+@dataclass(frozen=True)
+class Unit:
+    alive: bool
+
+
+@dataclass
+class Tables:
+    """All rows of one unit."""
+
+    link: dict[LinkKey, Link] = field(default_factory=dict)
+    flow: dict[FlowKey, Flow] = field(default_factory=dict)
+    binding: dict[BindingKey, Binding] = field(default_factory=dict)
+    peer: dict[PeerKey, Peer] = field(default_factory=dict)
+    fork: dict[ForkKey, ForkBranch] = field(default_factory=dict)
+    channel: dict[int, Channel] = field(default_factory=dict)
+    slot: dict[SlotKey, Slot] = field(default_factory=dict)
+    endpoint: dict[int, Endpoint] = field(default_factory=dict)
+    unit: dict[int, Unit] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[tuple[str, object, object]]:
+        """Every row as (table, key, value)."""
+        for table in fields(self):
+            for key, value in getattr(self, table.name).items():
+                yield table.name, key, value
+
+    def merge(self, other: Tables) -> None:
+        """Add the rows of ``other``; the same key with another value is a programming error."""
+        for table, key, value in other.rows():
+            mine = getattr(self, table)
+            if mine.setdefault(key, value) != value:
+                raise ValueError(f"{table} row {key} stands twice with different values")

@@ -1,0 +1,1 @@
+"""The demonstration: its stream, its traffic, its program bundles, and what is verified about them."""
