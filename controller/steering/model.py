@@ -248,7 +248,7 @@ class Endpoint:
 
     ``source``: None keeps the packet's own.  For a guest endpoint the source is always kept (R5); there
     ``public`` is the address that answers of this input leave with, and None for an input that only other
-    programs feed.  ``mtu`` counts the bytes of the IP packet.  ``unit``: whose liveness decides; 0 = always alive.
+    programs feed.  ``mtu``: bytes of the IP packet.  ``unit``: whose liveness decides; 0 is always alive.
     """
 
     kind: EndpointKind
