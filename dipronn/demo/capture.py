@@ -42,7 +42,7 @@ class Datagram:
 
 
 class CaptureWriter:
-    """Writes datagrams to a new file; a context manager. The file is readable at any moment up to the last flush."""
+    """Writes datagrams to a new file; a context manager."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
