@@ -1,0 +1,260 @@
+"""The planner: what must be done so that a unit has what it is ordered to have. Data in, steps out.
+
+``plan(desired, observed)`` compares two states of one slice. Steps are data; every step has an undo, and doing
+a step that is done already changes nothing, so a plan may be repeated after a crash.
+
+The order of steps: machines that are replaced go first, with the rows that name their taps; taps are opened,
+XDP attached (a tap without a link row drops everything), units and links inserted; machines start; then endpoints,
+slots, channels, forks; then peers, flows and bindings, which flips traffic to the new rows. What is no longer
+wanted goes in the opposite order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from controller.steering.model import BindingKey, Endpoint, LinkKey, Peer, Tables
+from vmhost.vm.spec import VmSpec
+
+GROUND = ("unit", "link")
+"""Tables that machines need before they start."""
+PATHS = ("endpoint", "slot", "channel", "fork")
+ENTRANCES = ("peer", "flow", "binding")
+"""Tables whose rows let packets in: the last to be inserted, the first to be deleted."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A VM of one session behind its tap. ``bundles``: SHA-256 of each program's bundle, in order.
+
+    ``name`` is the session's name for it, ``spec.name`` is unique in the unit.
+    """
+
+    session: int
+    name: str
+    device: str
+    host_mac: str
+    spec: VmSpec
+    bundles: tuple[bytes, ...] = ()
+
+
+@dataclass
+class SliceState:
+    """What a unit has, or is to have, for one session.
+
+    ``attached``: devices with the steering program on them. ``serving``: VM names whose taps have a name server.
+    """
+
+    machines: dict[str, Machine] = field(default_factory=dict)
+    attached: set[str] = field(default_factory=set)
+    serving: set[str] = field(default_factory=set)
+    rows: Tables = field(default_factory=Tables)
+
+
+@dataclass(frozen=True)
+class FetchBundles:
+    """Have every bundle of a machine in the cache. Nothing to undo: the cache bounds itself."""
+
+    machine: Machine
+
+    def undo(self) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class OpenTap:
+    machine: Machine
+
+    def undo(self) -> CloseTap:
+        return CloseTap(self.machine)
+
+
+@dataclass(frozen=True)
+class CloseTap:
+    machine: Machine
+
+    def undo(self) -> OpenTap:
+        return OpenTap(self.machine)
+
+
+@dataclass(frozen=True)
+class Attach:
+    """Put the steering program on a device."""
+
+    device: str
+
+    def undo(self) -> Detach:
+        return Detach(self.device)
+
+
+@dataclass(frozen=True)
+class Detach:
+    device: str
+
+    def undo(self) -> Attach:
+        return Attach(self.device)
+
+
+@dataclass(frozen=True)
+class ServeNames:
+    """Serve the name protocol on a machine's tap."""
+
+    machine: Machine
+
+    def undo(self) -> EndNames:
+        return EndNames(self.machine)
+
+
+@dataclass(frozen=True)
+class EndNames:
+    machine: Machine
+
+    def undo(self) -> ServeNames:
+        return ServeNames(self.machine)
+
+
+@dataclass(frozen=True)
+class StartVm:
+    machine: Machine
+
+    def undo(self) -> StopVm:
+        return StopVm(self.machine)
+
+
+@dataclass(frozen=True)
+class StopVm:
+    """Its undo starts the machine afresh: its programs register again."""
+
+    machine: Machine
+
+    def undo(self) -> StartVm:
+        return StartVm(self.machine)
+
+
+@dataclass(frozen=True)
+class RowChange:
+    """``before`` and ``after`` are the row's value; None: no row."""
+
+    key: object
+    before: object | None
+    after: object | None
+
+
+@dataclass(frozen=True)
+class ChangeRows:
+    """Change rows of one table, all of them or, undone, none."""
+
+    table: str
+    changes: tuple[RowChange, ...]
+
+    def undo(self) -> ChangeRows:
+        back = tuple(RowChange(each.key, each.after, each.before) for each in reversed(self.changes))
+        return ChangeRows(self.table, back)
+
+
+Step = (
+    FetchBundles
+    | OpenTap
+    | CloseTap
+    | Attach
+    | Detach
+    | ServeNames
+    | EndNames
+    | StartVm
+    | StopVm
+    | ChangeRows
+)
+
+
+def plan(desired: SliceState, observed: SliceState) -> list[Step]:
+    """The steps from ``observed`` to ``desired``; none if they are the same."""
+    starting = _differing(desired.machines, observed.machines)
+    stopping = _differing(observed.machines, desired.machines)
+    fresh_taps = {machine.device for machine in starting}
+    taken = fresh_taps | {machine.spec.name for machine in starting}
+    replaced = [machine for machine in stopping if {machine.device, machine.spec.name} & taken]
+    going = [machine for machine in stopping if machine not in replaced]
+    # A tap that is opened again is another interface: rows that name it must be written anew.
+    before, outdated = _split(observed.rows, fresh_taps)
+    nothing = Tables()
+
+    steps: list[Step] = [FetchBundles(machine) for machine in starting]
+    steps += _delete(reversed((*GROUND, *PATHS, *ENTRANCES)), nothing, outdated)
+    for machine in replaced:
+        steps += _end(machine, observed)
+    steps += [OpenTap(machine) for machine in starting]
+    steps += [Attach(device) for device in sorted(desired.attached - (observed.attached - fresh_taps))]
+    steps += _put(GROUND, desired.rows, before)
+    ended = {machine.spec.name for machine in replaced}
+    for name, machine in desired.machines.items():
+        if name in desired.serving - (observed.serving - ended):
+            steps.append(ServeNames(machine))
+    steps += [StartVm(machine) for machine in starting]
+    steps += _put(PATHS, desired.rows, before)
+    steps += _put(ENTRANCES, desired.rows, before)
+
+    steps += _delete(reversed((*GROUND, *PATHS, *ENTRANCES)), desired.rows, before)
+    for machine in going:
+        steps += _end(machine, observed)
+    taps = fresh_taps | {machine.device for machine in stopping}
+    steps += [Detach(device) for device in sorted(observed.attached - desired.attached - taps)]
+    return steps
+
+
+def _end(machine: Machine, observed: SliceState) -> list[Step]:
+    """A machine's end. The steering program stays on the tap to its last moment, so that nothing slips past it."""
+    steps: list[Step] = [EndNames(machine)] if machine.spec.name in observed.serving else []
+    return [*steps, StopVm(machine), Detach(machine.device), CloseTap(machine)]
+
+
+def _differing(these: Mapping[str, Machine], others: Mapping[str, Machine]) -> list[Machine]:
+    return [machine for name, machine in these.items() if others.get(name) != machine]
+
+
+def _put(tables: Iterable[str], desired: Tables, observed: Tables) -> list[Step]:
+    """Rows that are missing or have another value."""
+    steps: list[Step] = []
+    for table in tables:
+        present = getattr(observed, table)
+        changes = tuple(
+            RowChange(key, present.get(key), value)
+            for key, value in getattr(desired, table).items()
+            if present.get(key) != value
+        )
+        if changes:
+            steps.append(ChangeRows(table, changes))
+    return steps
+
+
+def _delete(tables: Iterable[str], desired: Tables, observed: Tables) -> list[Step]:
+    steps: list[Step] = []
+    for table in tables:
+        wanted = getattr(desired, table)
+        changes = tuple(
+            RowChange(key, value, None)
+            for key, value in getattr(observed, table).items()
+            if key not in wanted
+        )
+        if changes:
+            steps.append(ChangeRows(table, changes))
+    return steps
+
+
+def _split(rows: Tables, devices: set[str]) -> tuple[Tables, Tables]:
+    """The rows that do not name one of the devices, and those that do."""
+    without, naming = Tables(), Tables()
+    for table, key, value in rows.rows():
+        named = _devices_of(key) | _devices_of(value)
+        getattr(naming if named & devices else without, table)[key] = value
+    return without, naming
+
+
+def _devices_of(part: object) -> set[str]:
+    match part:
+        case LinkKey(device=device) | BindingKey(link=LinkKey(device=device)):
+            return {device}
+        case Peer(device=device) | Endpoint(device=device):
+            return {device}
+        case _:
+            return set()
