@@ -1,0 +1,421 @@
+"""The oracle: what happens to a packet, in the plainest possible Python.
+
+It is the truth that XDP and P4 are held against, packet for packet, and what ``Explain`` answers from.  It
+follows ``docs/steering.md`` step by step; the numbers in square brackets are the steps of that document.
+Nothing here is fast.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from controller.steering.drops import Drop
+from controller.steering.model import (
+    NAME_PORT,
+    PEER_LIFETIME,
+    UDP,
+    BindingKey,
+    Channel,
+    Endpoint,
+    EndpointKind,
+    FlowKey,
+    ForkKey,
+    LinkKey,
+    LinkKind,
+    Peer,
+    PeerKey,
+    Selector,
+    SlotKey,
+    Tables,
+    Target,
+    TargetKind,
+    Unmatched,
+)
+from controller.steering.outcome import Counters, Emission, Outcome, PacketCount, Step
+from controller.steering.packet import (
+    ARP,
+    ICMP,
+    ICMPV6,
+    IPV4,
+    IPV6,
+    LINK_LOCAL_V6,
+    TCP,
+    UNSPECIFIED_V4,
+    UNSPECIFIED_V6,
+    Datagram,
+    Dropped,
+    Udp,
+    flow_hash,
+    frame_of,
+    is_bad_source,
+    parse_arp,
+    parse_ethernet,
+    parse_ip,
+    parse_udp,
+    rewrite,
+)
+
+GUEST_RATE = 200.0
+"""Packets per second that a guest link may send to the host."""
+GUEST_BURST = 200.0
+LEARNT_MTU = 1500
+NEIGHBOUR_DISCOVERY = (133, 135, 136)  # router solicitation, neighbour solicitation and advertisement
+REFRESH_INTERVAL = 1.0
+"""Seconds for which a learnt row is left as it is."""
+
+
+@dataclass
+class _Bucket:
+    tokens: float
+    filled: float
+
+
+@dataclass
+class Oracle:
+    """One unit.  ``tables`` is read live: rows may come and go between packets."""
+
+    tables: Tables
+    guest_rate: float = GUEST_RATE
+    guest_burst: float = GUEST_BURST
+    counters: Counters = field(default_factory=Counters)
+    learnt: dict[PeerKey, tuple[Peer, float]] = field(default_factory=dict)
+    """Learnt peers and when."""
+    round_robin: Counter[int] = field(default_factory=Counter)
+    """Packets so far, by group."""
+    _buckets: dict[LinkKey, _Bucket] = field(default_factory=dict)
+
+    def receive(self, device: str, frame: bytes, now: float) -> Outcome:
+        """Handle one frame that came in by ``device`` at ``now`` (seconds, monotonic), to its end."""
+        return _Passage(self, device, frame, now).run()
+
+    def clone(self) -> Oracle:
+        """Another oracle in the same state, over the same tables."""
+        return Oracle(
+            self.tables,
+            self.guest_rate,
+            self.guest_burst,
+            deepcopy(self.counters),
+            dict(self.learnt),
+            Counter(self.round_robin),
+            deepcopy(self._buckets),
+        )
+
+    def take_token(self, link: LinkKey, now: float) -> bool:
+        bucket = self._buckets.setdefault(link, _Bucket(self.guest_burst, now))
+        elapsed = now - bucket.filled
+        bucket.tokens = min(self.guest_burst, bucket.tokens + elapsed * self.guest_rate)
+        bucket.filled = now
+        if bucket.tokens < 1:
+            return False
+        bucket.tokens -= 1
+        return True
+
+    def find_peer(self, key: PeerKey, now: float) -> Peer | None:
+        """A row of the control unit, or a learnt one that is young enough."""
+        written = self.tables.peer.get(key)
+        if written is not None:
+            return written
+        row, learnt = self.learnt.get(key, (None, 0.0))
+        return row if now - learnt <= PEER_LIFETIME else None
+
+    def learn(self, key: PeerKey, row: Peer, now: float) -> None:
+        if key not in self.learnt or now - self.learnt[key][1] >= REFRESH_INTERVAL:
+            self.learnt[key] = (row, now)
+
+
+@dataclass
+class _Passage:
+    """One frame's way through one unit; ``link``, ``key`` and ``ethernet`` are set on its way in."""
+
+    oracle: Oracle
+    device: str
+    frame: bytes
+    now: float
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def __post_init__(self) -> None:
+        self.tables = self.oracle.tables
+        self.counters = self.oracle.counters
+
+    def run(self) -> Outcome:
+        try:
+            self._enter()
+        except Dropped as dropped:
+            self._drop(0, dropped.reason)
+        return self.outcome
+
+    # Sections 1 to 4
+
+    def _enter(self) -> None:
+        self.counters.received += 1  # [1]
+        self.ethernet = ethernet = parse_ethernet(self.frame)  # [1, 2]
+        self.key = LinkKey(self.device, ethernet.vlan)
+        found = self.tables.link.get(self.key)  # [3]
+        if found is None:
+            raise Dropped(Drop.NO_LINK)
+        if found.kind is LinkKind.FORK:
+            self.counters.received -= 1
+            return
+        self.link = link = found
+        self._met(0, "link", f"{self._link_name}: {link.kind.name.lower()}")
+        guest = link.kind is LinkKind.GUEST
+        multicast = ethernet.destination.octets[0] & 1
+        if not multicast and ethernet.destination != link.mac:  # [4]
+            raise Dropped(Drop.NOT_FOR_US)
+        if guest and ethernet.source != link.guest_mac:  # [5]
+            raise Dropped(Drop.SPOOFED_MAC)
+        if ethernet.ethertype == ARP:  # [6]
+            if guest:
+                self._guest_arp()
+            else:
+                self._to_host()
+            return
+        if ethernet.ethertype not in (IPV4, IPV6):  # [7]
+            if guest:
+                raise Dropped(Drop.GUEST_FORBIDDEN)
+            self._unmatched(Drop.NOT_IP)
+            return
+        datagram = parse_ip(ethernet.ethertype, ethernet.payload)  # [8]
+        if is_bad_source(datagram.source):  # [9]
+            dhcp = guest and datagram.source == UNSPECIFIED_V4 and datagram.protocol == UDP
+            detection = datagram.source == UNSPECIFIED_V6 and datagram.protocol == ICMPV6
+            if not dhcp and not detection:
+                raise Dropped(Drop.BAD_ADDRESS)
+        if datagram.protocol != UDP:
+            if guest:
+                self._guest_not_udp(datagram)
+            else:
+                self._unmatched(Drop.NO_FLOW)  # [11]
+            return
+        udp = parse_udp(datagram)  # [12]
+        if guest:
+            self._guest_udp(udp)
+        else:
+            self._udp(udp)
+
+    def _unmatched(self, reason: Drop) -> None:
+        """What no session can want [7, 11]."""
+        if self.link.unmatched is Unmatched.DROP:
+            raise Dropped(reason)
+        self._to_host()
+
+    def _guest_arp(self) -> None:  # [6]
+        link, arp = self.link, parse_arp(self.ethernet.payload)
+        if arp is None:
+            raise Dropped(Drop.GUEST_FORBIDDEN)
+        probe = arp.sender == UNSPECIFIED_V4
+        if arp.sender_mac != link.guest_mac or (arp.sender not in link.addresses and not probe):
+            raise Dropped(Drop.SPOOFED_ADDRESS)
+        if arp.target not in link.gateways and arp.target not in link.addresses:
+            raise Dropped(Drop.GUEST_FORBIDDEN)
+        self._guest_to_host()
+
+    def _guest_not_udp(self, datagram: Datagram) -> None:  # [10]
+        payload, source = datagram.payload, datagram.source
+        six = source.version == 6
+        own = source in self.link.addresses
+        is_icmp = datagram.protocol == (ICMPV6 if six else ICMP) and len(payload) >= 8
+        icmp_type = payload[0] if is_icmp else None
+        on_link = own or source == UNSPECIFIED_V6 or source in LINK_LOCAL_V6
+        if six and icmp_type in NEIGHBOUR_DISCOVERY and datagram.ttl == 255 and on_link:
+            self._guest_to_host()
+            return
+        if not own:
+            raise Dropped(Drop.SPOOFED_ADDRESS)
+        echo = icmp_type == (128 if six else 8)
+        is_tcp = datagram.protocol == TCP and len(payload) >= 20
+        name_protocol = is_tcp and struct.unpack_from("!H", payload, 2) == (NAME_PORT,)
+        if datagram.destination not in self.link.gateways or not (echo or name_protocol):
+            raise Dropped(Drop.GUEST_FORBIDDEN)
+        self._guest_to_host()
+
+    # Section 5: UDP
+
+    def _guest_udp(self, udp: Udp) -> None:  # [13]
+        source, destination = udp.source, udp.destination
+        own = source.address in self.link.addresses
+        ports = (source.port, destination.port)
+        if source.address.version == 4:
+            dhcp = ports == (68, 67) and (own or source.address == UNSPECIFIED_V4)
+        else:
+            dhcp = ports == (546, 547) and source.address in LINK_LOCAL_V6
+        if dhcp:
+            self._guest_to_host()
+            return
+        if not own:
+            raise Dropped(Drop.SPOOFED_ADDRESS)
+        if destination.address not in self.link.gateways:
+            peer = self.oracle.find_peer(PeerKey(source, destination), self.now)
+            if peer is None:
+                raise Dropped(Drop.GUEST_FORBIDDEN)
+            self._answer(udp, peer)
+            return
+        if destination.port == NAME_PORT:
+            raise Dropped(Drop.GUEST_FORBIDDEN)
+        binding = self.tables.binding.get(BindingKey(self.key, source))
+        if binding is None:
+            raise Dropped(Drop.NO_BINDING)
+        self._met(0, "binding", f"{source} on {self._link_name} → {binding.target}")
+        self._steer(binding.target, udp, wild=False)
+
+    def _udp(self, udp: Udp) -> None:  # [14]
+        key = FlowKey(UDP, udp.destination, udp.source)
+        if key not in self.tables.flow:
+            key = FlowKey(UDP, udp.destination)
+        flow = self.tables.flow.get(key)
+        if flow is None:
+            self._no_flow(udp)
+            return
+        self._met(0, "flow", f"udp {key.destination} from {key.source or 'anywhere'} → {flow.target}")
+        if not flow.links & (1 << self.link.kind):
+            raise Dropped(Drop.WRONG_LINK)
+        if flow.permitted_source is not None and udp.source.address not in flow.permitted_source:
+            raise Dropped(Drop.SOURCE_REFUSED)
+        self._steer(flow.target, udp, wild=key.source is None)
+
+    def _no_flow(self, udp: Udp) -> None:
+        if self.link.kind is LinkKind.NODE:
+            peer = self.oracle.find_peer(PeerKey(udp.source, udp.destination), self.now)
+            if peer is not None:
+                self._answer(udp, peer)
+                return
+        if self.link.unmatched is Unmatched.REQUEST:
+            raise Dropped(Drop.REQUESTED)
+        self._unmatched(Drop.NO_FLOW)
+
+    # Sections 6 and 7: target and channel
+
+    def _steer(self, target: Target, udp: Udp, wild: bool) -> None:  # [15]
+        channels = [target.id]
+        if target.kind is TargetKind.FORK:
+            channels = self._branches(target.id)
+            if not channels:
+                raise Dropped(Drop.NO_RULE)
+        self.counters.copies += len(channels) - 1
+        for copy, channel in enumerate(channels):
+            if target.kind is TargetKind.FORK:
+                self._met(copy, "fork", f"{target.id} copy {copy} → channel {channel}")
+            try:
+                self._channel(copy, channel, udp, wild)
+            except Dropped as dropped:
+                self._drop(copy, dropped.reason)
+
+    def _branches(self, fork: int) -> list[int]:
+        channels: list[int] = []
+        while (branch := self.tables.fork.get(ForkKey(fork, len(channels)))) is not None:
+            channels.append(branch.channel)
+        return channels
+
+    def _channel(self, copy: int, number: int, udp: Udp, wild: bool) -> None:
+        channel = self.tables.channel.get(number)
+        if channel is None:
+            raise Dropped(Drop.NO_RULE)
+        count = self.counters.channels.setdefault(number, PacketCount())  # [16]
+        count.packets += 1
+        count.bytes += udp.datagram.length
+        index = self._select(channel, udp) & channel.mask  # [17]
+        self._met(copy, "channel", f"{number}: {channel.selector.name.lower()} gives {index}")
+        endpoint_number = self._choose(copy, channel, index)
+        endpoint = self.tables.endpoint[endpoint_number]
+        self._met(copy, "endpoint", f"{endpoint_number}: {endpoint.kind.name.lower()} {endpoint.destination}")
+        datagram = udp.datagram
+        if endpoint.destination.address.version != datagram.source.version:  # [19]
+            raise Dropped(Drop.FAMILY_MISMATCH)
+        self._check_size(datagram, endpoint.mtu)
+        if wild:
+            self._learn(udp, endpoint)
+        source = None if endpoint.kind is EndpointKind.GUEST else endpoint.source
+        packet = rewrite(udp, source, endpoint.destination)  # [21]
+        frame = frame_of(packet, endpoint.destination_mac, endpoint.source_mac, endpoint.vlan)
+        self._send(Emission(endpoint.device, frame, copy, number, endpoint_number))
+
+    def _select(self, channel: Channel, udp: Udp) -> int:
+        match channel.selector:
+            case Selector.COUNTER:
+                before = self.oracle.round_robin[channel.group]
+                self.oracle.round_robin[channel.group] = (before + 1) & 0xFFFFFFFF
+                return before
+            case Selector.HASH:
+                return flow_hash(udp)
+            case Selector.ZERO | Selector.DATAGRAM | Selector.INSTANCE:
+                return 0
+
+    def _choose(self, copy: int, channel: Channel, index: int) -> int:
+        """The number of the endpoint that takes the packet [18]; its row exists."""
+        key = SlotKey(channel.group, index)
+        slot = self.tables.slot.get(key)
+        if slot is None:
+            by_instance = channel.selector is Selector.INSTANCE
+            raise Dropped(Drop.NO_SUCH_INSTANCE if by_instance else Drop.NO_RULE)
+        self._met(copy, "slot", f"{key.group}+{key.index} → endpoint {slot.endpoint}, backup {slot.backup}")
+        for number in (slot.endpoint, slot.backup):
+            if number is None:
+                continue
+            endpoint = self.tables.endpoint.get(number)
+            if endpoint is None:
+                raise Dropped(Drop.NO_RULE)
+            if self._alive(endpoint.unit):
+                return number
+            self._met(copy, "unit", f"{endpoint.unit}: dead")
+        raise Dropped(Drop.NO_LIVE_ENDPOINT)
+
+    def _alive(self, number: int) -> bool:
+        unit = self.tables.unit.get(number)
+        return number == 0 or (unit is not None and unit.alive)
+
+    def _learn(self, udp: Udp, endpoint: Endpoint) -> None:  # [20]
+        if endpoint.kind is EndpointKind.GUEST and endpoint.public is not None:
+            local, public = endpoint.destination, endpoint.public
+        elif endpoint.kind is EndpointKind.NODE and self.link.kind is LinkKind.OUTSIDE:
+            local, public = udp.destination, None
+        else:
+            return
+        row = Peer(self.device, self.key.vlan, self.link.mac, self.ethernet.source, public, LEARNT_MTU)
+        self.oracle.learn(PeerKey(local, udp.source), row, self.now)
+
+    # Section 8: answer
+
+    def _answer(self, udp: Udp, peer: Peer) -> None:  # [22]
+        self._met(0, "peer", f"{udp.source} may answer {udp.destination} → {peer.device}")
+        self._check_size(udp.datagram, peer.mtu)
+        packet = rewrite(udp, source=peer.source)
+        self._send(Emission(peer.device, frame_of(packet, peer.destination_mac, peer.source_mac, peer.vlan)))
+
+    # What becomes of a packet
+
+    @staticmethod
+    def _check_size(datagram: Datagram, mtu: int) -> None:
+        if datagram.ttl <= 1:
+            raise Dropped(Drop.TTL_EXPIRED)
+        if datagram.length > mtu:
+            raise Dropped(Drop.TOO_BIG)
+
+    @property
+    def _link_name(self) -> str:
+        return f"{self.device} vlan {self.key.vlan}" if self.key.vlan else self.device
+
+    def _met(self, copy: int, table: str, rule: str) -> None:
+        self.outcome.trace.append(Step(copy, table, rule))
+
+    def _drop(self, copy: int, reason: Drop) -> None:
+        self.counters.drops[reason] += 1
+        self.outcome.drops.append(reason)
+        self.outcome.trace.append(Step(copy, "", "", f"dropped {reason.label}"))
+
+    def _to_host(self) -> None:
+        self.counters.to_host += 1
+        self.outcome.to_host = True
+        self.outcome.trace.append(Step(0, "", "", "to host"))
+
+    def _guest_to_host(self) -> None:
+        if not self.oracle.take_token(self.key, self.now):
+            raise Dropped(Drop.GUEST_RATE)
+        self._to_host()
+
+    def _send(self, emission: Emission) -> None:
+        self.counters.sent += 1
+        self.outcome.emissions.append(emission)
+        self.outcome.trace.append(Step(emission.copy, "", "", f"sent on {emission.device}"))
