@@ -1,0 +1,84 @@
+"""What a program in a DiProNN guest needs to receive and send: four functions over the name protocol.
+
+    import dipronn_guest as dipronn
+
+    video = dipronn.register("video")        # an input: receive from it
+    low = dipronn.register("low")            # an output: send to it
+    while True:
+        data, source = dipronn.receive(video)
+        dipronn.send(low, data)
+
+A program knows its ports' names and its gateway, nothing else. To answer whoever sent to an input, send
+from the input's own socket: `video.sendto(answer, source)`. Standard library only; guests have it installed.
+"""
+
+import os
+import socket
+import time
+
+PROGRAM = os.environ.get("DIPRONN_PROGRAM", "")
+GATEWAY = os.environ.get("DIPRONN_GATEWAY", "")
+ADDRESS = os.environ.get("DIPRONN_ADDRESS", "")
+NAME_PORT = 7070
+OUTPUT_PORT = 9  # any but NAME_PORT: the node looks at where a packet comes from
+MAX_DATAGRAM = 65535
+PATIENCE = 30.0  # seconds to wait for a control module that does not answer, as while it restarts
+
+
+class Refused(Exception):
+    """The control module answered `ERR <code> <text>`."""
+
+    def __init__(self, answer):
+        super().__init__(answer)
+        self.code = int(answer.split()[1])
+
+
+def register(port, transport="udp"):
+    """Open a UDP socket for one of this program's ports and register it; returns the socket."""
+    family = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
+    endpoint = socket.socket(family, socket.SOCK_DGRAM)
+    endpoint.bind((ADDRESS, 0))
+    ask(f"REGISTER {PROGRAM}/{port} {transport} {endpoint.getsockname()[1]}")
+    return endpoint
+
+
+def receive(endpoint):
+    """Wait for the next datagram of an input: (data, source)."""
+    return endpoint.recvfrom(MAX_DATAGRAM)
+
+
+def send(endpoint, data):
+    """Send a datagram to an output; where it goes is the node's affair."""
+    return endpoint.sendto(data, (GATEWAY, OUTPUT_PORT))
+
+
+def resolve(port):
+    """What the node knows of one of this program's ports: (transport, real port, copies, {param: value})."""
+    transport, real_port, copies, *params = ask(f"RESOLVE {PROGRAM}/{port}").split(" ")[1:]
+    return transport, int(real_port), int(copies), dict(param.split("=", 1) for param in params)
+
+
+def param(name, default=None):
+    """A parameter of the program or its session, as text."""
+    return os.environ.get(f"DIPRONN_PARAM_{name}", default)
+
+
+def ask(line):
+    """Send one line of the name protocol and return the answer, which starts with OK; raises Refused."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            # The source address tells the control module which program calls.
+            with socket.create_connection((GATEWAY, NAME_PORT), 5, (ADDRESS, 0)) as connection:
+                connection.sendall(line.encode() + b"\n")
+                answer = connection.makefile("r", encoding="utf-8").readline().rstrip("\r\n")
+            if answer:
+                break
+        except OSError:
+            pass
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no answer from {GATEWAY} port {NAME_PORT}")
+        time.sleep(0.1)
+    if not answer.startswith("OK"):
+        raise Refused(answer)
+    return answer
