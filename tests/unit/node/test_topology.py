@@ -1,0 +1,93 @@
+"""The all-in-one node's network is planned as data, from a checked configuration."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dipronn.node.agent_config import agent_config
+from dipronn.node.config import BadConfiguration, NodeConfig, read_config
+from dipronn.node.topology import plan_topology
+from vmhost.agent.config import read_config as read_agent_config
+
+
+@pytest.mark.req("D9")
+def test_every_unit_has_a_data_link_and_a_control_link() -> None:
+    topology = plan_topology(NodeConfig(name="t", processing_units=3))
+    assert [unit.name for unit in topology.units] == [
+        *("distribution", "unit1", "unit2", "unit3", "aggregation"),
+    ]
+    ends = {(end.namespace, end.device) for veth in topology.veths for end in (veth.near, veth.far)}
+    for unit in topology.units:
+        assert {(unit.namespace, "data0"), (unit.namespace, "ctl0")} <= ends
+
+
+def test_no_device_or_address_stands_twice() -> None:
+    topology = plan_topology(NodeConfig(name="t", processing_units=16))
+    ends = [end for veth in topology.veths for end in (veth.near, veth.far)]
+    devices = [(end.namespace, end.device) for end in ends]
+    devices += [(bridge.namespace, bridge.device) for bridge in topology.bridges]
+    addresses = [address for end in ends for address in end.addresses]
+    addresses += [address for bridge in topology.bridges for address in bridge.addresses]
+    assert len(set(devices)) == len(devices)
+    assert len(set(addresses)) == len(addresses)
+    assert {end.namespace for end in ends} == set(topology.namespaces)
+    assert all(len(device) <= 15 for _, device in devices)
+
+
+def test_the_agent_understands_its_configuration(tmp_path: Path) -> None:
+    topology = plan_topology(NodeConfig(name="t"))
+    for unit in topology.units:
+        file = tmp_path / f"{unit.name}.toml"
+        paths = {"state": tmp_path / "state", "pins": tmp_path / "pins", "certs": tmp_path / "certs"}
+        file.write_text(agent_config(unit, control="10.78.0.1:7443", sharing=2, **paths))
+        config = read_agent_config(file)
+        assert config.unit == unit.name
+        devices = {link.device: link.outside for link in config.links}
+        assert devices == {"data0": False, **({unit.outside_device: True} if unit.outside_device else {})}
+
+
+def test_a_configuration_file_changes_what_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('name = "lab"\nprocessing_units = 4\nreceivers = [["198.51.100.9/24"]]\n')
+    config = read_config(file)
+    assert config == NodeConfig(name="lab", processing_units=4, receivers=(("198.51.100.9/24",),))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("name = 7", "name must be"),
+        ('name = "../x"', "name must be"),
+        ("processing_units = 0", "processing_units must be"),
+        ("processing_units = true", "processing_units must be"),
+        ('source = "192.0.2.1"', "source is no list"),
+        ('source = ["192.0.2.1/99"]', "source is no list"),
+        ("source = [4]", "4 is not a text"),
+        ("receivers = []", "receivers must be"),
+        ("colour = 1", "unknown entry 'colour'"),
+        ("= 1", "not TOML"),
+    ],
+)
+def test_a_bad_configuration_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(text)
+    with pytest.raises(BadConfiguration, match=r"node\.toml") as refusal:
+        read_config(file)
+    assert named in str(refusal.value)
+
+
+def test_a_missing_configuration_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match="name a readable file"):
+        read_config(tmp_path / "none.toml")
+
+
+def test_the_agents_share_one_host(tmp_path: Path) -> None:
+    unit = plan_topology(NodeConfig()).units[0]
+    paths = {"state": tmp_path, "pins": tmp_path, "certs": tmp_path}
+    alone = tomllib.loads(agent_config(unit, control="c", sharing=1, **paths))["resources"]
+    shared = tomllib.loads(agent_config(unit, control="c", sharing=2, **paths))["resources"]
+    assert shared["cpu"] == alone["cpu"] / 2
+    assert shared["memory"] == alone["memory"] // 2
