@@ -62,12 +62,13 @@ class VideoUnit:
             self.kept = not self._has_slices
 
     def _judge(self, nal_header: int) -> None:
-        kind, reference = nal_header & 0x1F, nal_header & 0x60
+        kind, referred = nal_header & 0x1F, nal_header & 0x60 != 0
         if kind in _SLICES:
             self._has_slices = True
-            worth = kind == _IDR_SLICE if self._keep is Keep.KEY else reference != 0
+        if self._keep is Keep.KEY:
+            worth = kind == _IDR_SLICE
         else:
-            worth = kind in _PARAMETER_SETS
+            worth = referred if kind in _SLICES else kind in _PARAMETER_SETS
         if worth:
             self.kept = True
             self._bytes.clear()
