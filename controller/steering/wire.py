@@ -1,7 +1,7 @@
 """Steering tables as the API carries them: ``Tables`` to ``dipronn.v1.steering_pb2.Tables`` and back.
 
-``decode`` trusts nothing: whatever it returns is well-formed (names, ranges, families, no key twice), though a
-row may still point to a row that is not there, which costs packets (``no_rule``) and nothing else.
+``decode`` trusts nothing: whatever it returns is well-formed (names, ranges, families, no key twice), though
+a row may still point to a row that is not there, which costs packets (``no_rule``) and nothing else.
 
 An endpoint whose next hop is left to the unit has no device and no MACs in the message.  In the model its
 ``device`` is empty and its MACs are zero: ``unresolved`` finds such rows, ``dataclasses.replace`` completes
