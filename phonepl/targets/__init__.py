@@ -1,0 +1,1 @@
+"""The three targets of one semantics: `interpreter` (the truth), `xdp`, `p4`."""
