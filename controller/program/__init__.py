@@ -1,0 +1,32 @@
+"""The session language: text → ``dipronn.v1.Program``, judged in itself and against what this node runs."""
+
+from controller.program.check import channel_name, check, family, port_name
+from controller.program.diagnostics import Diagnostic, Place, Severity, render_all
+from controller.program.draw import draw
+from controller.program.parse import MAX_BYTES, Parsed, parse
+from controller.program.support import unsupported
+
+__all__ = [
+    "MAX_BYTES",
+    "Diagnostic",
+    "Parsed",
+    "Place",
+    "Severity",
+    "channel_name",
+    "check",
+    "check_text",
+    "draw",
+    "family",
+    "parse",
+    "port_name",
+    "render_all",
+    "unsupported",
+]
+
+
+def check_text(text: str) -> Parsed:
+    """Parse and check: every diagnostic that can be had without a node."""
+    parsed = parse(text)
+    if not any(one.severity is Severity.ERROR for one in parsed.diagnostics):
+        parsed.diagnostics += check(parsed.program, parsed.places)
+    return parsed
