@@ -43,7 +43,7 @@ from dipronn.v1 import unit_pb2
 _T = TypeVar("_T")
 _UNIT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _DEVICE = re.compile(r"[^\s/:]{1,15}")
-_ROLES = {
+_ROLES: dict[str, unit_pb2.Role] = {
     "distribution": unit_pb2.ROLE_DISTRIBUTION,
     "processing": unit_pb2.ROLE_PROCESSING,
     "aggregation": unit_pb2.ROLE_AGGREGATION,
@@ -122,7 +122,7 @@ class _Table:
 
     def agent(self) -> AgentConfig:
         unit = self._text("unit", pattern=_UNIT_NAME)
-        roles = tuple(self._choice("roles", _ROLES, role) for role in self._list("roles"))
+        roles = tuple([self._choice("roles", _ROLES, role) for role in self._list("roles")])
         links = tuple(table.link() for table in self._tables("links"))
         keys = [link.key for link in links]
         if len(set(keys)) != len(keys):

@@ -19,9 +19,9 @@ class Doer(Protocol):
 
 
 async def execute(steps: Iterable[Step], doer: Doer) -> None:
-    """Do the steps in order. If one fails, it and those before it are undone in reverse and its error is raised.
+    """Do the steps in order. If one fails, it and those before it are undone in reverse, and its error raised.
 
-    A cancellation undoes nothing: it is the agent's own end, and the next start converges from what it finds.
+    A cancellation undoes nothing: it is the agent's own end, and the next start converges from what is there.
     """
     done: list[Step] = []
     try:

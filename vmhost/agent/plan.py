@@ -1,12 +1,12 @@
 """The planner: what must be done so that a unit has what it is ordered to have. Data in, steps out.
 
-``plan(desired, observed)`` compares two states of one slice. Steps are data; every step has an undo, and doing
-a step that is done already changes nothing, so a plan may be repeated after a crash.
+``plan(desired, observed)`` compares two states of one slice. Steps are data; every step has an undo, and
+doing a step that is done already changes nothing, so a plan may be repeated after a crash.
 
 The order of steps: machines that are replaced go first, with the rows that name their taps; taps are opened,
-XDP attached (a tap without a link row drops everything), units and links inserted; machines start; then endpoints,
-slots, channels, forks; then peers, flows and bindings, which flips traffic to the new rows. What is no longer
-wanted goes in the opposite order.
+XDP attached (a tap without a link row drops everything), units and links inserted; machines start; then
+endpoints, slots, channels, forks; then peers, flows and bindings, which flips traffic to the new rows. What
+is no longer wanted goes in the opposite order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ ENTRANCES = ("peer", "flow", "binding")
 class Machine:
     """A VM of one session behind its tap. ``bundles``: SHA-256 of each program's bundle, in order.
 
-    ``name`` is the session's name for it, ``spec.name`` is unique in the unit.
+    ``name`` is the session's name for it, ``spec.name`` is unique in the unit. One that died by itself is
+    observed with ``running`` false: it differs from what is desired, so a plan replaces it.
     """
 
     session: int
@@ -37,13 +38,15 @@ class Machine:
     host_mac: str
     spec: VmSpec
     bundles: tuple[bytes, ...] = ()
+    running: bool = True
 
 
 @dataclass
 class SliceState:
     """What a unit has, or is to have, for one session.
 
-    ``attached``: devices with the steering program on them. ``serving``: VM names whose taps have a name server.
+    ``attached``: devices with the steering program on them. ``serving``: machines whose taps have a name
+    server. Machines go by ``spec.name``.
     """
 
     machines: dict[str, Machine] = field(default_factory=dict)
@@ -203,7 +206,7 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
 
 
 def _end(machine: Machine, observed: SliceState) -> list[Step]:
-    """A machine's end. The steering program stays on the tap to its last moment, so that nothing slips past it."""
+    """A machine's end. The steering program stays on the tap to the last, so that nothing slips past it."""
     steps: list[Step] = [EndNames(machine)] if machine.spec.name in observed.serving else []
     return [*steps, StopVm(machine), Detach(machine.device), CloseTap(machine)]
 

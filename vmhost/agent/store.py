@@ -62,7 +62,7 @@ class Store:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise AlreadyExists(
-                    f"{self.folder}: an agent runs here already (pid {self.holder()}); end it or use another folder"
+                    f"{self.folder}: an agent runs here already (pid {self.holder()}); end it first"
                 ) from error
             yield
         finally:

@@ -1,0 +1,153 @@
+"""Membership: the one stream to the control unit, joined again for ever.
+
+Orders are handed on as they come and answered when done. Reports that find no stream are dropped: the next Hello
+tells the state that they led to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import NoReturn
+
+import grpc
+import structlog
+
+from dipronn.errors import Unavailable
+from dipronn.v1 import unit_pb2, unit_pb2_grpc
+from vmhost.agent.config import BadConfiguration, Control
+
+_log = structlog.get_logger(__name__)
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 2.0
+"""Seconds between attempts to join: doubled from the first to the longest, and varied by a half."""
+_STUCK = 10_000  # reports that wait: the control unit has stopped to read
+_LIMITS = [("grpc.max_receive_message_length", 256 << 20), ("grpc.max_send_message_length", 256 << 20)]
+
+
+class Membership:
+    """Dials the control unit, says hello, sends reports and heartbeats, receives orders.
+
+    ``hello`` tells the unit's present state; ``order`` carries an order out and returns an error's text or "".
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        hello: Callable[[], unit_pb2.Hello],
+        order: Callable[[unit_pb2.UnitOrder], Awaitable[str]],
+    ) -> None:
+        self._control = control
+        self._hello = hello
+        self._order = order
+        self._reports: asyncio.Queue[unit_pb2.UnitReport] | None = None
+        self._stub: unit_pb2_grpc.UnitsAsyncStub | None = None
+        self._orders: set[asyncio.Task[None]] = set()
+        self._sequence = 0
+
+    def report(self, report: unit_pb2.UnitReport) -> None:
+        """Send a report if joined."""
+        if self._reports is not None:
+            self._reports.put_nowait(report)
+
+    async def fetch_bundle(self, sha256: bytes) -> AsyncIterator[bytes]:
+        """A bundle's bytes in chunks. Raises Unavailable when the control unit is away or has no such bundle."""
+        if self._stub is None:
+            raise Unavailable(f"bundle {sha256.hex()}: the control unit is not reachable now")
+        try:
+            async for chunk in self._stub.FetchBundle(
+                unit_pb2.FetchBundleRequest(sha256=sha256), timeout=120
+            ):
+                yield chunk.data
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable(f"bundle {sha256.hex()}: the control unit answers {error.details()}") from error
+
+    async def run(self) -> NoReturn:
+        """Join, and after every break join again."""
+        delay = FIRST_DELAY
+        while True:
+            joined = asyncio.get_running_loop().time()
+            try:
+                async with self._channel() as channel:
+                    await self._stay(unit_pb2_grpc.UnitsStub(channel))
+            except grpc.aio.AioRpcError as error:
+                _log.warning(
+                    "not joined", control=self._control.address, code=error.code().name, why=error.details()
+                )
+            if asyncio.get_running_loop().time() - joined > 2 * LONGEST_DELAY:
+                delay = FIRST_DELAY
+            await asyncio.sleep(delay * random.uniform(0.5, 1.5))
+            delay = min(2 * delay, LONGEST_DELAY)
+
+    async def _stay(self, stub: unit_pb2_grpc.UnitsAsyncStub) -> None:
+        """One membership, to its end."""
+        call = stub.Join()
+        self._stub = stub
+        reports: asyncio.Queue[unit_pb2.UnitReport] = asyncio.Queue()
+        self._reports = reports
+        reports.put_nowait(unit_pb2.UnitReport(hello=self._hello()))
+        tasks = [
+            asyncio.create_task(self._write(call, reports), name="reports"),
+            asyncio.create_task(self._beat(reports), name="heartbeat"),
+            asyncio.create_task(self._read(call), name="orders"),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            _log.warning("the control unit ended the membership", control=self._control.address)
+        finally:
+            self._reports = self._stub = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            call.cancel()
+
+    async def _write(
+        self,
+        call: grpc.aio.StreamStreamCall[unit_pb2.UnitReport, unit_pb2.UnitOrder],
+        reports: asyncio.Queue[unit_pb2.UnitReport],
+    ) -> None:
+        try:
+            while True:
+                await call.write(await reports.get())
+        except asyncio.InvalidStateError:  # the call is over; its status is the reader's to tell
+            await asyncio.Event().wait()
+
+    async def _beat(self, reports: asyncio.Queue[unit_pb2.UnitReport]) -> None:
+        while reports.qsize() < _STUCK:
+            self._sequence += 1
+            reports.put_nowait(unit_pb2.UnitReport(heartbeat=unit_pb2.Heartbeat(sequence=self._sequence)))
+            await asyncio.sleep(self._control.heartbeat)
+
+    async def _read(self, call: grpc.aio.StreamStreamCall[unit_pb2.UnitReport, unit_pb2.UnitOrder]) -> None:
+        async for order in call:
+            task = asyncio.create_task(self._carry_out(order), name=f"order {order.order}")
+            self._orders.add(task)
+            task.add_done_callback(self._orders.discard)
+
+    async def _carry_out(self, order: unit_pb2.UnitOrder) -> None:
+        error = await self._order(order)
+        self.report(unit_pb2.UnitReport(order_done=unit_pb2.OrderDone(order=order.order, error=error)))
+
+    @contextlib.asynccontextmanager
+    async def _channel(self) -> AsyncIterator[grpc.aio.Channel]:
+        address, certs = self._control.address, self._control.certs
+        if certs is None:
+            channel = grpc.aio.insecure_channel(address, options=_LIMITS)
+        else:
+            channel = grpc.aio.secure_channel(address, _credentials(certs), options=_LIMITS)
+        async with channel:
+            yield channel
+
+
+def _credentials(certs: Path) -> grpc.ChannelCredentials:
+    try:
+        authority, key, chain = ((certs / name).read_bytes() for name in ("ca.pem", "key.pem", "cert.pem"))
+    except OSError as error:
+        raise BadConfiguration(f"{error.filename}: {error.strerror}; `dipronn certs` makes it") from error
+    return grpc.ssl_channel_credentials(authority, key, chain)

@@ -1,0 +1,131 @@
+"""The unit's own links as they really are: MAC, addresses and MTU by netlink, and whether redirects arrive."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+
+import structlog
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink import NLM_F_REQUEST, genlmsg
+from pyroute2.netlink.generic import GenericNetlinkSocket
+
+from controller.steering.model import Link, LinkKey, LinkKind, Mac
+from dipronn.errors import Unavailable
+from dipronn.v1 import unit_pb2
+from vmhost.agent.config import LinkConfig
+
+_log = structlog.get_logger(__name__)
+
+_NETDEV_CMD_DEV_GET = 1
+_NDO_XMIT = 1 << 2
+"""netdev's xdp-features: the device takes redirected frames (a veth: because its peer has XDP or GRO)."""
+
+
+class Interface:
+    """A network interface: the device that XDP sees and, for a VLAN, the sub-interface with the addresses."""
+
+    def __init__(self, index: int, name: str, mac: str, mtu: int, kind: str, parent: int, vlan: int) -> None:
+        self.index = index
+        self.name = name
+        self.mac = mac
+        self.mtu = mtu
+        self.kind = kind
+        self.parent = parent
+        self.vlan = vlan
+
+
+async def interfaces(route: AsyncIPRoute) -> dict[int, Interface]:
+    """Every interface of this namespace, by index."""
+    found = {}
+    async for message in await route.link("dump"):
+        info = message.get_attr("IFLA_LINKINFO")
+        kind = info.get_attr("IFLA_INFO_KIND") if info else ""
+        data = info.get_attr("IFLA_INFO_DATA") if info else None
+        vlan = data.get_attr("IFLA_VLAN_ID") if kind == "vlan" and data else 0
+        found[message["index"]] = Interface(
+            index=message["index"],
+            name=message.get_attr("IFLA_IFNAME"),
+            mac=message.get_attr("IFLA_ADDRESS") or "",
+            mtu=message.get_attr("IFLA_MTU"),
+            kind=kind or "",
+            parent=message.get_attr("IFLA_LINK") or 0,
+            vlan=vlan,
+        )
+    return found
+
+
+def link_key(interface: Interface, found: dict[int, Interface]) -> LinkKey:
+    """How the steering tables name an interface: a VLAN's sub-interface by its parent's name."""
+    if interface.vlan and interface.parent in found:
+        return LinkKey(found[interface.parent].name, interface.vlan)
+    return LinkKey(interface.name)
+
+
+async def measure(links: Iterable[LinkConfig]) -> list[unit_pb2.UnitLink]:
+    """What Hello says of the configured links. Raises Unavailable for a device that is not there."""
+    async with AsyncIPRoute() as route:
+        found = await interfaces(route)
+        by_key = {link_key(interface, found): interface for interface in found.values()}
+        addresses: dict[int, list[str]] = {}
+        async for message in await route.addr("dump"):
+            address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            if not ip_address(address).is_link_local or not isinstance(ip_address(address), IPv6Address):
+                addresses.setdefault(message["index"], []).append(f"{address}/{message['prefixlen']}")
+    measured = []
+    for link in links:
+        # A VLAN is steered without a sub-interface, too; it only has no addresses then.
+        interface = by_key.get(link.key) or by_key.get(LinkKey(link.device))
+        if interface is None:
+            raise Unavailable(f"link {link.device}: no such device in this network namespace; make it first")
+        measured.append(
+            unit_pb2.UnitLink(
+                device=link.device,
+                vlan=link.vlan,
+                network=link.network,
+                outside=link.outside,
+                mac=Mac.parse(interface.mac).octets,
+                addresses=addresses.get(interface.index, []) if link.key in by_key else [],
+                mtu=interface.mtu,
+            )
+        )
+    return measured
+
+
+def link_rows(links: Iterable[LinkConfig], measured: Iterable[unit_pb2.UnitLink]) -> dict[LinkKey, Link]:
+    """The rows of the unit's own links. What the host's stack may see of the unmatched is the host's own matter,
+    so these rows come from the configuration and not from the control unit."""
+    return {
+        link.key: Link(
+            kind=LinkKind.OUTSIDE if link.outside else LinkKind.NODE,
+            mac=Mac(real.mac),
+            unmatched=link.unmatched,
+        )
+        for link, real in zip(links, measured, strict=True)
+    }
+
+
+class _netdev(genlmsg):  # type: ignore[misc]  # noqa: N801 - pyroute2's style
+    nla_map = (
+        ("NETDEV_A_DEV_UNSPEC", "none"),
+        ("NETDEV_A_DEV_IFINDEX", "uint32"),
+        ("NETDEV_A_DEV_PAD", "none"),
+        ("NETDEV_A_DEV_XDP_FEATURES", "uint64"),
+    )
+
+
+def takes_redirects(index: int) -> bool | None:
+    """Whether frames redirected to a device arrive; None if this kernel does not say (before 6.3)."""
+    try:
+        with GenericNetlinkSocket() as netlink:
+            netlink.bind("netdev", _netdev)
+            request = _netdev()
+            request["cmd"], request["version"] = _NETDEV_CMD_DEV_GET, 1
+            request["attrs"] = [("NETDEV_A_DEV_IFINDEX", index)]
+            answers = netlink.nlm_request(request, msg_type=netlink.prid, msg_flags=NLM_F_REQUEST)
+            features = next(iter(answers)).get_attr("NETDEV_A_DEV_XDP_FEATURES")
+    except (OSError, StopIteration, struct.error) as error:
+        _log.debug("the kernel does not tell a device's XDP features", error=str(error))
+        return None
+    return None if features is None else bool(features & _NDO_XMIT)
