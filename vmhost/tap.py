@@ -66,8 +66,11 @@ async def open_tap(
     *,
     gateways: Iterable[Address] = GATEWAYS,
     mtu: int = 1500,
+    host_mac: str | None = None,
 ) -> Tap:
     """Make a tap, bring it up with the gateways' addresses, and route the guest's addresses to it.
+
+    `host_mac`: the tap's own MAC, which the guest sees as its gateway's; by default the kernel's choice.
 
     Raises AlreadyExists (a link of that name) or Unavailable (no tun/tap, no permission, an address refused);
     nothing is left then.
@@ -77,7 +80,7 @@ async def open_tap(
         guest = tuple(guest_addresses)
         _set_sysctl(name)
         families = {address.version for address in guest}
-        await _configure(tap, guest_mac, guest, [g for g in gateways if g.version in families], mtu)
+        await _configure(tap, guest_mac, guest, [g for g in gateways if g.version in families], mtu, host_mac)
     except (NetlinkError, OSError) as error:
         tap.close()
         raise Unavailable(f"tap {name} cannot be configured: {error}") from error
@@ -121,9 +124,16 @@ def _exists(name: str) -> bool:
 
 
 async def _configure(
-    tap: Tap, guest_mac: str, guest: tuple[Address, ...], gateways: list[Address], mtu: int
+    tap: Tap,
+    guest_mac: str,
+    guest: tuple[Address, ...],
+    gateways: list[Address],
+    mtu: int,
+    host_mac: str | None,
 ) -> None:
     async with AsyncIPRoute() as route:
+        if host_mac is not None:
+            await route.link("set", index=tap.index, address=host_mac)
         await route.link("set", index=tap.index, mtu=mtu, state="up")
         for gateway in gateways:
             await route.addr(

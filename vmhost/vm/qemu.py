@@ -371,9 +371,10 @@ def spawn_unprivileged(
     """
     groups: list[int] = []
     if machine.accelerator is Accelerator.KVM:
-        kvm = Path("/dev/kvm").stat()
-        if kvm.st_mode & 0o060 == 0o060:
-            groups.append(kvm.st_gid)
+        with contextlib.suppress(OSError):
+            kvm = Path("/dev/kvm").stat()
+            if kvm.st_mode & 0o060 == 0o060:
+                groups.append(kvm.st_gid)
     try:
         return subprocess.Popen(
             ["prlimit", f"--fsize={max_file_bytes}", "--core=0", "--", *command],

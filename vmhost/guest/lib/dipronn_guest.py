@@ -54,8 +54,11 @@ def send(endpoint, data):
 
 def resolve(port):
     """What the node knows of one of this program's ports: (transport, real port, copies, {param: value})."""
+    from urllib.parse import unquote  # slow to import, and few programs ask
+
     transport, real_port, copies, *params = ask(f"RESOLVE {PROGRAM}/{port}").split(" ")[1:]
-    return transport, int(real_port), int(copies), dict(param.split("=", 1) for param in params)
+    pairs = (param.split("=", 1) for param in params)
+    return transport, int(real_port), int(copies), {key: unquote(value) for key, value in pairs}
 
 
 def param(name, default=None):
