@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dipronn_guest.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NAME_PORT 7070
+#define OUTPUT_PORT 9 /* any but NAME_PORT: the node looks at where a packet comes from */
+#define MAX_LINE 512
+#define PATIENCE 30 /* seconds to wait for a control module that does not answer, as while it restarts */
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* The address in an environment variable with a port; returns its length, 0 if there is none. */
+static socklen_t address_from(const char *variable, int port, union address *a) {
+    const char *text = getenv(variable);
+    memset(a, 0, sizeof *a);
+    if (text && inet_pton(AF_INET, text, &a->v4.sin_addr) == 1) {
+        a->v4.sin_family = AF_INET;
+        a->v4.sin_port = htons(port);
+        return sizeof a->v4;
+    }
+    if (text && inet_pton(AF_INET6, text, &a->v6.sin6_addr) == 1) {
+        a->v6.sin6_family = AF_INET6;
+        a->v6.sin6_port = htons(port);
+        return sizeof a->v6;
+    }
+    errno = EDESTADDRREQ;
+    return 0;
+}
+
+/* One conversation: `line` out, one line back, without its LF. Returns its length, or -1. */
+static ssize_t converse(const char *line, char *answer, size_t size) {
+    union address own, gateway;
+    socklen_t own_length = address_from("DIPRONN_ADDRESS", 0, &own);
+    socklen_t length = address_from("DIPRONN_GATEWAY", NAME_PORT, &gateway);
+    if (!own_length || !length) return -1;
+    int connection = socket(gateway.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct timeval patience = {.tv_sec = 5};
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    /* The source address tells the control module which program calls. */
+    ssize_t got = -1;
+    if (!bind(connection, &own.any, own_length) && !connect(connection, &gateway.any, length) &&
+        send(connection, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line)) {
+        size_t used = 0;
+        while (used < size - 1 && (got = recv(connection, answer + used, size - 1 - used, 0)) > 0) {
+            used += got;
+            char *end = memchr(answer, '\n', used);
+            if (end) {
+                *end = 0;
+                close(connection);
+                return end - answer;
+            }
+        }
+    }
+    close(connection);
+    return -1;
+}
+
+/* Ask until there is an answer; what follows "OK " goes to `text`. Returns 0, or -1. */
+static int ask(const char *line, char *text, size_t size) {
+    char answer[MAX_LINE + 1];
+    struct timespec pause = {.tv_nsec = 100000000};
+    time_t deadline = time(NULL) + PATIENCE;
+    while (converse(line, answer, sizeof answer) < 0) {
+        if (errno == EDESTADDRREQ) return -1;
+        if (time(NULL) > deadline) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        nanosleep(&pause, NULL);
+    }
+    if (strncmp(answer, "OK", 2)) {
+        fprintf(stderr, "dipronn: %s\n", answer);
+        errno = EACCES;
+        return -1;
+    }
+    if (text) snprintf(text, size, "%s", answer[2] ? answer + 3 : "");
+    return 0;
+}
+
+static const char *program(void) {
+    const char *name = getenv("DIPRONN_PROGRAM");
+    return name ? name : "";
+}
+
+int dipronn_register(const char *port) {
+    union address own;
+    socklen_t length = address_from("DIPRONN_ADDRESS", 0, &own);
+    if (!length) return -1;
+    int endpoint = socket(own.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (endpoint < 0) return -1;
+    char line[MAX_LINE];
+    if (!bind(endpoint, &own.any, length) && !getsockname(endpoint, &own.any, &length)) {
+        int real_port = ntohs(own.any.sa_family == AF_INET ? own.v4.sin_port : own.v6.sin6_port);
+        snprintf(line, sizeof line, "REGISTER %s/%s udp %d\n", program(), port, real_port);
+        if (!ask(line, NULL, 0)) return endpoint;
+    }
+    int error = errno;
+    close(endpoint);
+    errno = error;
+    return -1;
+}
+
+ssize_t dipronn_receive(int endpoint, void *buffer, size_t size) {
+    return recv(endpoint, buffer, size, 0);
+}
+
+ssize_t dipronn_send(int endpoint, const void *data, size_t size) {
+    static union address gateway;
+    static socklen_t length;
+    if (!length && !(length = address_from("DIPRONN_GATEWAY", OUTPUT_PORT, &gateway))) return -1;
+    return sendto(endpoint, data, size, 0, &gateway.any, length);
+}
+
+int dipronn_resolve(const char *port, char *text, size_t size) {
+    char line[MAX_LINE];
+    snprintf(line, sizeof line, "RESOLVE %s/%s\n", program(), port);
+    return ask(line, text, size);
+}
+
+const char *dipronn_param(const char *name) {
+    char variable[256];
+    snprintf(variable, sizeof variable, "DIPRONN_PARAM_%s", name);
+    return getenv(variable);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a C program in a DiProNN guest needs to receive and send. Compile it with dipronn_guest.c and -static:
+ *
+ *     int video = dipronn_register("video");      an input: receive from it
+ *     int low = dipronn_register("low");          an output: send to it
+ *     for (;;) {
+ *         ssize_t size = dipronn_receive(video, buffer, sizeof buffer);
+ *         dipronn_send(low, buffer, size);
+ *     }
+ *
+ * A program knows its ports' names and its gateway, nothing else. To answer whoever sent to an input, use
+ * recvfrom() and sendto() on the input's own socket.
+ */
+#ifndef DIPRONN_GUEST_H
+#define DIPRONN_GUEST_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Open a UDP socket for one of this program's ports and register it. Returns the socket, or -1 with errno:
+ * EACCES the name is refused, ETIMEDOUT nobody answered, else what the socket calls say. */
+int dipronn_register(const char *port);
+
+/* Wait for the next datagram of an input; returns its size, or -1 with errno. */
+ssize_t dipronn_receive(int endpoint, void *buffer, size_t size);
+
+/* Send a datagram to an output; where it goes is the node's affair. Returns its size, or -1 with errno. */
+ssize_t dipronn_send(int endpoint, const void *data, size_t size);
+
+/* What the node knows of one of this program's ports: "udp 40000 1 name=value ..." into `text`.
+ * Returns 0, or -1 with errno as dipronn_register. */
+int dipronn_resolve(const char *port, char *text, size_t size);
+
+/* A parameter of the program or its session; NULL if there is none of that name. */
+const char *dipronn_param(const char *name);
+
+#endif
