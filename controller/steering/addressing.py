@@ -1,0 +1,39 @@
+"""What the control unit decides about every guest without asking its unit: addresses, MACs, tap names."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from controller.steering.model import Address, Mac
+
+HOST_MAC = Mac.parse("02:64:69:70:00:01")
+"""The unit's own MAC on every tap."""
+GATEWAYS: tuple[Address, ...] = (IPv4Address("100.64.0.1"), IPv6Address("fd64:6970:726f::1"))
+"""The unit's addresses on every tap."""
+GUEST_MTU = 1500
+
+_INSTANCES_V4 = int(IPv4Address("100.64.0.0"))  # shared address space, RFC 6598
+_INSTANCES_V6 = int(IPv6Address("fd64:6970:726f::"))  # unique local, RFC 4193
+
+
+def instance_address(number: int, version: int) -> Address:
+    """The address of the instance with this number, unique in the node."""
+    return IPv4Address(_INSTANCES_V4 + number) if version == 4 else IPv6Address(_INSTANCES_V6 + number)
+
+
+def guest_addresses(number: int, version: int) -> tuple[Address, ...]:
+    """First the address that data comes to; every guest has an IPv4 one, for the name protocol."""
+    versions = (4,) if version == 4 else (6, 4)
+    return tuple(instance_address(number, one) for one in versions)
+
+
+def guest_gateways(version: int) -> tuple[Address, ...]:
+    return tuple(gateway for gateway in GATEWAYS if gateway.version == 4 or version == 6)
+
+
+def guest_mac(number: int) -> Mac:
+    return Mac(b"\x02\x64" + (_INSTANCES_V4 + number).to_bytes(4, "big"))
+
+
+def tap_device(number: int) -> str:
+    return f"dt{number:x}"

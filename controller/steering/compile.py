@@ -1,0 +1,400 @@
+"""A session laid over the node → the rows that each unit must have.  Pure.
+
+A channel is chosen where its source port is: on the unit of the sending instance, or of distribution.  There
+all lines that leave the port, all instances of a `duplicate` program and, if the output leaves by this very
+unit, all receivers are branches of one fork.  A neighbour on the same unit is reached directly, another
+by a `node` endpoint with its own address, for which its unit has a flow that only node links may enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from ipaddress import ip_address, ip_network
+
+from controller.program.check import channel_name, port_name
+from controller.steering import addressing, slots
+from controller.steering.deployment import NOWHERE, Deployment, NodeUnit, PlacedInstance
+from controller.steering.identifiers import Identifiers
+from controller.steering.model import (
+    UDP,
+    Binding,
+    BindingKey,
+    Channel,
+    Endpoint,
+    EndpointKind,
+    Flow,
+    FlowKey,
+    ForkBranch,
+    ForkKey,
+    Link,
+    LinkKey,
+    LinkKind,
+    LinkScope,
+    Mac,
+    Peer,
+    PeerKey,
+    Selector,
+    Slot,
+    SlotKey,
+    Socket,
+    Tables,
+    Target,
+    TargetKind,
+)
+from dipronn.v1 import session_pb2 as pb
+
+_NO_MAC = Mac(bytes(6))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """``counted``: the numbers of the channels whose packets are those of a named channel, on any unit.
+
+    ``used``: kinds and keys of the numbers in the rows; others of the session may be given back.
+    """
+
+    tables: Mapping[str, Tables]
+    counted: Mapping[str, frozenset[int]]
+    used: frozenset[tuple[str, str]]
+
+
+def compile_machines(deployment: Deployment) -> dict[str, Tables]:
+    """What the units of the instances need before any name is registered: a link row per tap."""
+    tables: dict[str, Tables] = {}
+    for instance in deployment.instances:
+        if instance.alive:
+            rows = tables.setdefault(instance.unit, Tables())
+            rows.link[_tap(instance)] = _guest_link(deployment, instance)
+    return tables
+
+
+def compile_session(deployment: Deployment, identifiers: Identifiers) -> Compiled:
+    """All rows of a session whose living instances have registered every name."""
+    compiler = _Compiler(deployment, identifiers)
+    compiler.run()
+    used = [unit for unit, tables in compiler.tables.items() if any(True for _ in tables.rows())]
+    return Compiled(
+        {unit: compiler.tables[unit] for unit in used},
+        {name: frozenset(numbers) for name, numbers in compiler.counted.items()},
+        frozenset(compiler.used),
+    )
+
+
+@dataclass(frozen=True)
+class _Member:
+    """An endpoint that a channel may choose, and the unit on which it is."""
+
+    endpoint: int
+    unit: str
+    name: str
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """One channel to be, with its slots."""
+
+    channel: int
+    selector: Selector
+    slots: tuple[Slot, ...]
+
+
+@dataclass
+class _Compiler:
+    deployment: Deployment
+    identifiers: Identifiers
+    tables: dict[str, Tables] = field(init=False)
+    counted: dict[str, set[int]] = field(default_factory=dict)
+    used: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.tables = {name: Tables() for name in self.deployment.units}
+
+    @cached_property
+    def lines(self) -> dict[tuple[str, str], list[pb.Channel]]:
+        """Data lines by the port that they leave."""
+        lines: dict[tuple[str, str], list[pb.Channel]] = {}
+        for channel in self.deployment.program.channels:
+            if channel.kind == pb.CHANNEL_KIND_DATA:
+                lines.setdefault((channel.source.program, channel.source.name), []).append(channel)
+        return lines
+
+    @cached_property
+    def programs(self) -> dict[str, pb.ActiveProgram]:
+        return {program.name: program for program in self.deployment.program.programs}
+
+    def number(self, kind: str, key: str, count: int = 1) -> int:
+        self.used.add((kind, key))
+        return self.identifiers.number(kind, self.deployment.owner, key, count)
+
+    def run(self) -> None:
+        for unit, tables in compile_machines(self.deployment).items():
+            self.tables[unit].merge(tables)
+        for item in self.deployment.program.inputs:
+            self.input(item)
+        for output in self.deployment.program.outputs:
+            self.output(output)
+        for instance in self.deployment.instances:
+            if instance.alive:
+                self.instance(instance)
+        for lines in self.lines.values():
+            for line in lines:
+                self.static_peers(line)
+
+    # where packets come from
+
+    def input(self, item: pb.Input) -> None:
+        entrance = self.deployment.entrances[item.name]
+        target = self.target(entrance.unit, ("", item.name))
+        permitted = ip_network(item.from_prefix) if item.from_prefix else None
+        key = FlowKey(UDP, entrance.socket)
+        self.tables[entrance.unit].flow[key] = Flow(target, LinkScope.OUTSIDE, permitted)
+
+    def instance(self, instance: PlacedInstance) -> None:
+        """A living instance: what it may send, and how what was sent to it by other units reaches it."""
+        tables = self.tables[instance.unit]
+        for port in self.programs[instance.program].outputs:
+            if (instance.program, port) in self.lines:
+                key = BindingKey(_tap(instance), self.socket(instance, port))
+                tables.binding[key] = Binding(self.target(instance.unit, (instance.program, port)))
+        if not self.unit(instance.unit).on_node_network:
+            return
+        for port in self.deployment.data_ports(instance.program):
+            member = self.instance_member(instance.unit, instance, port)
+            channel = self.number("channel", f"to {instance.name}/{port}")
+            self.channel(instance.unit, _Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
+            key_of_flow = FlowKey(UDP, self.socket(instance, port))
+            tables.flow[key_of_flow] = Flow(Target(TargetKind.CHANNEL, channel), LinkScope.NODE)
+
+    def output(self, output: pb.Output) -> None:
+        """Where the output leaves: to its receivers, and their answers back to the instances that feed it."""
+        exit_ = self.deployment.exits[output.name]
+        tables = self.tables[exit_.unit]
+        branches = []
+        for receiver in map(_socket, output.receivers):
+            name = f"{output.name} -> {receiver}"
+            channel = self.number("channel", name)
+            self.counted.setdefault(name, set()).add(channel)
+            member = self.receiver_member(exit_.unit, output.name, receiver)
+            branches.append(_Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
+        target = self.fork(exit_.unit, f"output {output.name}", branches)
+        if self.unit(exit_.unit).on_node_network:
+            tables.flow[FlowKey(UDP, exit_.internal)] = Flow(target, LinkScope.NODE)
+        feeding = self.feeding(output.name)
+        if feeding:
+            members = [self.instance_member(exit_.unit, instance, port) for instance, port in feeding]
+            answers = self.chosen(
+                f"answers {output.name}",
+                Selector.HASH,
+                members,
+                slots.maglev([member.name for member in members]),
+            )
+            self.channel(exit_.unit, answers)
+            for receiver in map(_socket, output.receivers):
+                key = FlowKey(UDP, exit_.public, receiver)
+                tables.flow[key] = Flow(Target(TargetKind.CHANNEL, answers.channel), LinkScope.OUTSIDE)
+
+    def feeding(self, output: str) -> list[tuple[PlacedInstance, str]]:
+        """Living instances whose output ports lead to a session output."""
+        return [
+            (instance, port)
+            for (program, port), lines in self.lines.items()
+            if program
+            and any(not line.destination.program and line.destination.name == output for line in lines)
+            for instance in self.deployment.of(program)
+            if instance.alive
+        ]
+
+    def static_peers(self, line: pb.Channel) -> None:
+        """An instance may answer the instances that feed it (R5)."""
+        if not line.source.program or not line.destination.program:
+            return
+        for fed in self.deployment.of(line.destination.program):
+            for feeding in self.deployment.of(line.source.program):
+                if fed.alive and feeding.alive:
+                    key = PeerKey(
+                        self.socket(fed, line.destination.name), self.socket(feeding, line.source.name)
+                    )
+                    self.tables[fed.unit].peer[key] = self.peer(fed.unit, feeding)
+
+    def peer(self, unit: str, instance: PlacedInstance) -> Peer:
+        if instance.unit == unit:
+            mac = addressing.guest_mac(instance.number)
+            device = addressing.tap_device(instance.number)
+            return Peer(device, 0, addressing.HOST_MAC, mac, mtu=addressing.GUEST_MTU)
+        hop = self.unit(unit).hop(self.unit(instance.unit))
+        return Peer(hop.device, hop.vlan, hop.source_mac, hop.destination_mac, mtu=hop.mtu)
+
+    # where packets go to
+
+    def target(self, unit: str, source: tuple[str, str]) -> Target:
+        """What a packet that leaves this port on this unit meets."""
+        branches = [branch for line in self.lines[source] for branch in self.branches(unit, line)]
+        return self.fork(unit, port_name(pb.Port(program=source[0], name=source[1])), branches)
+
+    def branches(self, unit: str, line: pb.Channel) -> list[_Branch]:
+        name = channel_name(line)
+        counted = self.counted.setdefault(name, set())
+        if line.destination.program:
+            branches = self.program_branches(unit, name, line.destination)
+            counted.add(branches[0].channel)
+            return branches
+        output = line.destination.name
+        exit_ = self.deployment.exits[output]
+        if exit_.unit != unit:
+            hop = self.unit(unit).hop(self.unit(exit_.unit))
+            number = self.number("endpoint", f"output {output}")
+            self.tables[unit].endpoint[number] = Endpoint(
+                EndpointKind.NODE,
+                hop.device,
+                hop.source_mac,
+                hop.destination_mac,
+                exit_.internal,
+                vlan=hop.vlan,
+                mtu=hop.mtu,
+                unit=self.unit(exit_.unit).number,
+            )
+            channel = self.number("channel", name)
+            counted.add(channel)
+            return [_Branch(channel, Selector.ZERO, (Slot(number),))]
+        branches = []
+        declared = next(one for one in self.deployment.program.outputs if one.name == output)
+        for receiver in map(_socket, declared.receivers):
+            channel = self.number("channel", f"{name} => {receiver}")
+            self.counted.setdefault(f"{output} -> {receiver}", set()).add(channel)
+            member = self.receiver_member(unit, output, receiver)
+            branches.append(_Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
+        counted.add(branches[0].channel)
+        return branches
+
+    def program_branches(self, unit: str, name: str, port: pb.Port) -> list[_Branch]:
+        program = self.programs[port.program]
+        placed = self.deployment.of(port.program)
+        living = [instance for instance in placed if instance.alive]
+        # With none left the channel stays, and its packets are dropped as `no_live_endpoint`.
+        members = [self.instance_member(unit, instance, port.name) for instance in living or placed[:1]]
+        if len(members) == 1:
+            return [self.chosen(name, Selector.ZERO, members, [0])]
+        if program.policy == pb.POLICY_DUPLICATE:
+            return [
+                self.chosen(f"{name} #{instance.index}" if copy else name, Selector.ZERO, [member], [0])
+                for copy, (instance, member) in enumerate(zip(living, members, strict=True))
+            ]
+        if program.policy == pb.POLICY_HASH:
+            filled = slots.maglev([member.name for member in members])
+            return [self.chosen(name, Selector.HASH, members, filled)]
+        if program.policy == pb.POLICY_WEIGHTED:
+            filled = slots.weighted([program.weights[instance.index] for instance in living])
+        else:
+            filled = slots.cyclic(len(members))
+        return [self.chosen(name, Selector.COUNTER, members, filled)]
+
+    def chosen(self, name: str, selector: Selector, members: list[_Member], filled: list[int]) -> _Branch:
+        """A channel over these members, each backed up by the next one that is on another unit."""
+        backups = []
+        for index, member in enumerate(members):
+            following = members[index + 1 :] + members[:index]
+            backups.append(next((other.endpoint for other in following if other.unit != member.unit), None))
+        row = tuple(Slot(members[index].endpoint, backups[index]) for index in filled)
+        return _Branch(self.number("channel", name), selector, row)
+
+    def fork(self, unit: str, name: str, branches: list[_Branch]) -> Target:
+        for branch in branches:
+            self.channel(unit, branch)
+        if len(branches) == 1:
+            return Target(TargetKind.CHANNEL, branches[0].channel)
+        number = self.number("fork", name)
+        for copy, branch in enumerate(branches):
+            self.tables[unit].fork[ForkKey(number, copy)] = ForkBranch(branch.channel)
+        return Target(TargetKind.FORK, number)
+
+    def channel(self, unit: str, branch: _Branch) -> None:
+        """A changed group is a new group: a packet meets the old slots or the new, never both."""
+        content = ",".join(f"{slot.endpoint}/{slot.backup or ''}" for slot in branch.slots)
+        digest = blake2b(content.encode(), digest_size=8).hexdigest()
+        group = self.number("slot", f"{branch.channel} {digest}", len(branch.slots))
+        tables = self.tables[unit]
+        tables.channel[branch.channel] = Channel(
+            branch.selector, len(branch.slots) - 1, group, self.deployment.session
+        )
+        for index, slot in enumerate(branch.slots):
+            tables.slot[SlotKey(group, index)] = slot
+
+    def instance_member(self, unit: str, instance: PlacedInstance, port: str) -> _Member:
+        """The endpoint of an instance's port as this unit sees it."""
+        number = self.number("endpoint", f"{instance.name}/{port}")
+        socket = self.socket(instance, port)
+        if instance.unit == unit:
+            row = Endpoint(
+                EndpointKind.GUEST,
+                addressing.tap_device(instance.number),
+                addressing.HOST_MAC,
+                addressing.guest_mac(instance.number),
+                socket,
+                public=self.public(instance.program, port),
+                mtu=addressing.GUEST_MTU,
+                unit=0 if instance.alive else NOWHERE,
+            )
+        else:
+            other = self.unit(instance.unit)
+            hop = self.unit(unit).hop(other)
+            row = Endpoint(
+                EndpointKind.NODE,
+                hop.device,
+                hop.source_mac,
+                hop.destination_mac,
+                socket,
+                vlan=hop.vlan,
+                mtu=hop.mtu,
+                unit=other.number if instance.alive else NOWHERE,
+            )
+        self.tables[unit].endpoint[number] = row
+        return _Member(number, instance.unit, f"{instance.name}/{port}")
+
+    def receiver_member(self, unit: str, output: str, receiver: Socket) -> _Member:
+        """A receiver; its next hop is for the unit to find and to keep fresh."""
+        number = self.number("endpoint", f"{output} -> {receiver}")
+        mtu = min((link.mtu for link in self.unit(unit).links if link.outside), default=addressing.GUEST_MTU)
+        public = self.deployment.exits[output].public
+        self.tables[unit].endpoint[number] = Endpoint(
+            EndpointKind.RECEIVER, "", _NO_MAC, _NO_MAC, receiver, source=public, mtu=mtu
+        )
+        return _Member(number, unit, str(receiver))
+
+    def public(self, program: str, port: str) -> Socket | None:
+        """The public address of the first session input that feeds this port; its answers leave with it."""
+        for (source, name), lines in self.lines.items():
+            if not source and any(
+                (one.destination.program, one.destination.name) == (program, port) for one in lines
+            ):
+                return self.deployment.entrances[name].socket
+        return None
+
+    def socket(self, instance: PlacedInstance, port: str) -> Socket:
+        # An instance that died before it registered has no port: its endpoint is never alive, any will do.
+        address = addressing.instance_address(instance.number, self.deployment.version)
+        return Socket(address, instance.ports.get(port, 0))
+
+    def unit(self, name: str) -> NodeUnit:
+        return self.deployment.units[name]
+
+
+def _tap(instance: PlacedInstance) -> LinkKey:
+    return LinkKey(addressing.tap_device(instance.number))
+
+
+def _guest_link(deployment: Deployment, instance: PlacedInstance) -> Link:
+    return Link(
+        LinkKind.GUEST,
+        addressing.HOST_MAC,
+        slice=deployment.session,
+        guest_mac=addressing.guest_mac(instance.number),
+        addresses=addressing.guest_addresses(instance.number, deployment.version),
+        gateways=addressing.guest_gateways(deployment.version),
+    )
+
+
+def _socket(socket: pb.SocketAddress) -> Socket:
+    return Socket(ip_address(socket.address), socket.port)

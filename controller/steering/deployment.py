@@ -1,0 +1,139 @@
+"""A session as it is laid over the node: the compiler's input, plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+
+from controller.steering.model import Address, Mac, Socket
+from dipronn.errors import Unavailable
+from dipronn.v1 import session_pb2 as pb
+
+NOWHERE = 1
+"""The number of a unit that is never alive: endpoints of instances that are gone point to it."""
+
+
+@dataclass(frozen=True)
+class NodeLink:
+    device: str
+    vlan: int
+    network: str
+    outside: bool
+    mac: Mac
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    mtu: int
+
+
+@dataclass(frozen=True)
+class Hop:
+    """How a unit reaches another: the device it sends by, both MACs, the MTU of both ends."""
+
+    device: str
+    vlan: int
+    source_mac: Mac
+    destination_mac: Mac
+    mtu: int
+
+
+@dataclass(frozen=True)
+class NodeUnit:
+    """A unit as the control unit knows it; ``number`` is its key in the table ``unit``."""
+
+    name: str
+    number: int
+    links: tuple[NodeLink, ...]
+
+    @property
+    def on_node_network(self) -> bool:
+        return any(not link.outside for link in self.links)
+
+    def hop(self, other: NodeUnit) -> Hop:
+        """By the first network that both have a link of the node on.  Raises Unavailable if there is none."""
+        for mine in self.links:
+            for theirs in other.links:
+                if not mine.outside and not theirs.outside and mine.network == theirs.network:
+                    return Hop(mine.device, mine.vlan, mine.mac, theirs.mac, min(mine.mtu, theirs.mtu))
+        raise Unavailable(
+            f"units {self.name} and {other.name} have no network in common; give both a link of one `network`"
+        )
+
+    def address(self, version: int, outside: bool) -> Address | None:
+        """The first address of this family on a link to the outside, or of the node."""
+        for link in self.links:
+            for interface in link.addresses:
+                if link.outside == outside and interface.version == version:
+                    return interface.ip
+        return None
+
+
+@dataclass(frozen=True)
+class PlacedInstance:
+    """``ports``: real ports by the names registered so far.  ``alive``: its machine and program run."""
+
+    program: str
+    index: int
+    unit: str
+    number: int
+    ports: Mapping[str, int]
+    alive: bool = True
+
+    @property
+    def name(self) -> str:
+        """Also the name of its machine."""
+        return f"{self.program}-{self.index}"
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Where a session input enters the node."""
+
+    unit: str
+    socket: Socket
+
+
+@dataclass(frozen=True)
+class Exit:
+    """Where a session output leaves: other units send to ``internal``, receivers see ``public``."""
+
+    unit: str
+    internal: Socket
+    public: Socket
+
+
+@dataclass(frozen=True)
+class Deployment:
+    session: int
+    program: pb.Program
+    version: int  # the session's IP family
+    units: Mapping[str, NodeUnit]
+    instances: tuple[PlacedInstance, ...]
+    entrances: Mapping[str, Entrance]
+    exits: Mapping[str, Exit]
+
+    @property
+    def owner(self) -> str:
+        """The owner of its numbers in ``Identifiers``."""
+        return f"session {self.session}"
+
+    def of(self, program: str) -> list[PlacedInstance]:
+        return [instance for instance in self.instances if instance.program == program]
+
+    def data_ports(self, program: str) -> list[str]:
+        """The ports of a program that stand in `data` lines: the names that it has to register."""
+        ports: dict[str, None] = {}
+        for channel in self.program.channels:
+            if channel.kind == pb.CHANNEL_KIND_DATA:
+                for port in (channel.source, channel.destination):
+                    if port.program == program:
+                        ports[port.name] = None
+        return list(ports)
+
+    def missing_names(self) -> list[str]:
+        """Names that are not registered yet by living instances: ``session/program/port (instance 0)``."""
+        return [
+            f"{self.program.name}/{instance.program}/{port} (instance {instance.index} on {instance.unit})"
+            for instance in self.instances
+            for port in self.data_ports(instance.program)
+            if port not in instance.ports and instance.alive
+        ]
