@@ -74,7 +74,7 @@ class BundleCache:
                 os.fsync(file.fileno())
             if digest.digest() != sha256:
                 raise Unavailable(
-                    f"bundle {path.name}: the control unit sent {size} bytes with SHA-256 {digest.hexdigest()}; "
+                    f"bundle {path.name}: {size} bytes with SHA-256 {digest.hexdigest()} were sent; "
                     "upload it again"
                 )
             part.rename(path)

@@ -43,7 +43,7 @@ from dipronn.v1 import unit_pb2
 _T = TypeVar("_T")
 _UNIT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _DEVICE = re.compile(r"[^\s/:]{1,15}")
-_ROLES: dict[str, unit_pb2.Role] = {
+_ROLES: dict[str, unit_pb2.Role.ValueType] = {
     "distribution": unit_pb2.ROLE_DISTRIBUTION,
     "processing": unit_pb2.ROLE_PROCESSING,
     "aggregation": unit_pb2.ROLE_AGGREGATION,
@@ -92,7 +92,7 @@ class ResourcesConfig:
 @dataclass(frozen=True)
 class AgentConfig:
     unit: str
-    roles: tuple[unit_pb2.Role, ...]
+    roles: tuple[unit_pb2.Role.ValueType, ...]
     state: Path
     pins: Path
     cache: Path

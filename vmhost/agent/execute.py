@@ -19,7 +19,7 @@ class Doer(Protocol):
 
 
 async def execute(steps: Iterable[Step], doer: Doer) -> None:
-    """Do the steps in order. If one fails, it and those before it are undone in reverse, and its error raised.
+    """Do the steps in order. If one fails, it and those before it are undone in reverse; its error is raised.
 
     A cancellation undoes nothing: it is the agent's own end, and the next start converges from what is there.
     """
@@ -32,6 +32,12 @@ async def execute(steps: Iterable[Step], doer: Doer) -> None:
         for step in reversed(done):
             await _undo(step, doer)
         raise
+
+
+async def converge(steps: Iterable[Step], doer: Doer) -> None:
+    """Do the steps in order up to the first that fails. Nothing is undone: there is no former state."""
+    for step in steps:
+        await doer.do(step)
 
 
 async def _undo(step: Step, doer: Doer) -> None:

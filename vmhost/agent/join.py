@@ -1,7 +1,7 @@
 """Membership: the one stream to the control unit, joined again for ever.
 
-Orders are handed on as they come and answered when done. Reports that find no stream are dropped: the next Hello
-tells the state that they led to.
+Orders are handed on as they come and answered when done. Reports that find no stream are dropped: the next
+Hello tells the state that they led to.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LIMITS = [("grpc.max_receive_message_length", 256 << 20), ("grpc.max_send_messa
 class Membership:
     """Dials the control unit, says hello, sends reports and heartbeats, receives orders.
 
-    ``hello`` tells the unit's present state; ``order`` carries an order out and returns an error's text or "".
+    ``hello`` tells the unit's present state; ``order`` carries one out and returns an error's text, or "".
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Membership:
             self._reports.put_nowait(report)
 
     async def fetch_bundle(self, sha256: bytes) -> AsyncIterator[bytes]:
-        """A bundle's bytes in chunks. Raises Unavailable when the control unit is away or has no such bundle."""
+        """A bundle's bytes in chunks. Raises Unavailable: the control unit is away or has no such bundle."""
         if self._stub is None:
             raise Unavailable(f"bundle {sha256.hex()}: the control unit is not reachable now")
         try:

@@ -1,9 +1,10 @@
-"""The unit's own links as they really are: MAC, addresses and MTU by netlink, and whether redirects arrive."""
+"""The unit's own links as they really are: MAC, addresses, MTU, and whether redirected frames arrive."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 import structlog
@@ -23,17 +24,17 @@ _NDO_XMIT = 1 << 2
 """netdev's xdp-features: the device takes redirected frames (a veth: because its peer has XDP or GRO)."""
 
 
+@dataclass(frozen=True)
 class Interface:
-    """A network interface: the device that XDP sees and, for a VLAN, the sub-interface with the addresses."""
+    """A network interface. A VLAN's sub-interface has ``vlan``, and ``parent`` is the index of its device."""
 
-    def __init__(self, index: int, name: str, mac: str, mtu: int, kind: str, parent: int, vlan: int) -> None:
-        self.index = index
-        self.name = name
-        self.mac = mac
-        self.mtu = mtu
-        self.kind = kind
-        self.parent = parent
-        self.vlan = vlan
+    index: int
+    name: str
+    mac: str
+    mtu: int
+    parent: int
+    vlan: int
+    xdp: bool
 
 
 async def interfaces(route: AsyncIPRoute) -> dict[int, Interface]:
@@ -44,14 +45,15 @@ async def interfaces(route: AsyncIPRoute) -> dict[int, Interface]:
         kind = info.get_attr("IFLA_INFO_KIND") if info else ""
         data = info.get_attr("IFLA_INFO_DATA") if info else None
         vlan = data.get_attr("IFLA_VLAN_ID") if kind == "vlan" and data else 0
+        xdp = message.get_attr("IFLA_XDP")
         found[message["index"]] = Interface(
             index=message["index"],
             name=message.get_attr("IFLA_IFNAME"),
             mac=message.get_attr("IFLA_ADDRESS") or "",
             mtu=message.get_attr("IFLA_MTU"),
-            kind=kind or "",
             parent=message.get_attr("IFLA_LINK") or 0,
             vlan=vlan,
+            xdp=bool(xdp and xdp.get_attr("IFLA_XDP_ATTACHED")),
         )
     return found
 
@@ -94,8 +96,8 @@ async def measure(links: Iterable[LinkConfig]) -> list[unit_pb2.UnitLink]:
 
 
 def link_rows(links: Iterable[LinkConfig], measured: Iterable[unit_pb2.UnitLink]) -> dict[LinkKey, Link]:
-    """The rows of the unit's own links. What the host's stack may see of the unmatched is the host's own matter,
-    so these rows come from the configuration and not from the control unit."""
+    """The rows of the unit's own links. What the host's stack may see of the unmatched is the host's own
+    matter, so these rows come from the configuration and not from the control unit."""
     return {
         link.key: Link(
             kind=LinkKind.OUTSIDE if link.outside else LinkKind.NODE,
@@ -106,7 +108,7 @@ def link_rows(links: Iterable[LinkConfig], measured: Iterable[unit_pb2.UnitLink]
     }
 
 
-class _netdev(genlmsg):  # type: ignore[misc]  # noqa: N801 - pyroute2's style
+class _netdev(genlmsg):  # type: ignore[misc]
     nla_map = (
         ("NETDEV_A_DEV_UNSPEC", "none"),
         ("NETDEV_A_DEV_IFINDEX", "uint32"),

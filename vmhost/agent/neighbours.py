@@ -1,8 +1,8 @@
 """Next hops: by which link and to which MAC a packet for an address outside leaves, kept fresh.
 
-XDP sends without asking the kernel's neighbour table, so nothing there would be refreshed by traffic. The next hops
-in use are therefore made *managed* neighbours, which the kernel resolves and probes by itself, and their changes
-are heard by netlink.
+XDP sends without asking the kernel's neighbour table, so nothing there would be refreshed by traffic. The
+next hops in use are therefore made *managed* neighbours, which the kernel resolves and probes by itself, and
+their changes are heard by netlink.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class NextHop:
 class NextHops:
     """Resolves next hops and reports when one of those in use gets another MAC.
 
-    ``links`` are the links by which packets may leave. ``changed`` is called with the addresses whose next hop is
-    another now. An asynchronous context manager.
+    ``links`` are the links by which packets may leave. ``changed`` is called with the addresses whose next
+    hop is another now. An asynchronous context manager.
     """
 
     def __init__(self, links: Collection[LinkKey], changed: Callable[[dict[Address, NextHop]], None]) -> None:
@@ -77,8 +77,8 @@ class NextHops:
     async def resolve(self, address: Address) -> NextHop:
         """The next hop towards an address; one that was resolved before is answered as last heard.
 
-        Raises Unavailable, within a few seconds, when there is no route, when it leaves by no link of the unit,
-        or when nobody answers.
+        Raises Unavailable, within a few seconds, when there is no route, when it leaves by no link of the
+        unit, or when nobody answers.
         """
         if address in self._hops:
             return self._hops[address][1]

@@ -22,11 +22,15 @@ GROUND = ("unit", "link")
 PATHS = ("endpoint", "slot", "channel", "fork")
 ENTRANCES = ("peer", "flow", "binding")
 """Tables whose rows let packets in: the last to be inserted, the first to be deleted."""
+TABLES = (*GROUND, *PATHS, *ENTRANCES)
+"""All tables, in the order in which rows are inserted; they are deleted in the opposite one."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A VM of one session behind its tap. ``bundles``: SHA-256 of each program's bundle, in order.
+    """A VM of one session behind its tap.
+
+    ``bundles``: SHA-256 of each program's bundle, in order. ``names``: ``program/port`` that it may register.
 
     ``name`` is the session's name for it, ``spec.name`` is unique in the unit. One that died by itself is
     observed with ``running`` false: it differs from what is desired, so a plan replaces it.
@@ -38,6 +42,7 @@ class Machine:
     host_mac: str
     spec: VmSpec
     bundles: tuple[bytes, ...] = ()
+    names: tuple[str, ...] = ()
     running: bool = True
 
 
@@ -179,11 +184,11 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
     replaced = [machine for machine in stopping if {machine.device, machine.spec.name} & taken]
     going = [machine for machine in stopping if machine not in replaced]
     # A tap that is opened again is another interface: rows that name it must be written anew.
-    before, outdated = _split(observed.rows, fresh_taps)
-    nothing = Tables()
+    outdated = rows_naming(observed.rows, fresh_taps)
+    before = _without(observed.rows, outdated)
 
     steps: list[Step] = [FetchBundles(machine) for machine in starting]
-    steps += _delete(reversed((*GROUND, *PATHS, *ENTRANCES)), nothing, outdated)
+    steps += deletions(outdated)
     for machine in replaced:
         steps += _end(machine, observed)
     steps += [OpenTap(machine) for machine in starting]
@@ -197,7 +202,7 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
     steps += _put(PATHS, desired.rows, before)
     steps += _put(ENTRANCES, desired.rows, before)
 
-    steps += _delete(reversed((*GROUND, *PATHS, *ENTRANCES)), desired.rows, before)
+    steps += deletions(before, keep=desired.rows)
     for machine in going:
         steps += _end(machine, observed)
     taps = fresh_taps | {machine.device for machine in stopping}
@@ -230,34 +235,44 @@ def _put(tables: Iterable[str], desired: Tables, observed: Tables) -> list[Step]
     return steps
 
 
-def _delete(tables: Iterable[str], desired: Tables, observed: Tables) -> list[Step]:
+def deletions(rows: Tables, keep: Tables | None = None) -> list[Step]:
+    """Steps that delete rows, entrances first, but those whose key is in ``keep``."""
     steps: list[Step] = []
-    for table in tables:
-        wanted = getattr(desired, table)
+    for table in reversed(TABLES):
+        kept = getattr(keep, table) if keep else {}
         changes = tuple(
-            RowChange(key, value, None)
-            for key, value in getattr(observed, table).items()
-            if key not in wanted
+            RowChange(key, value, None) for key, value in getattr(rows, table).items() if key not in kept
         )
         if changes:
             steps.append(ChangeRows(table, changes))
     return steps
 
 
-def _split(rows: Tables, devices: set[str]) -> tuple[Tables, Tables]:
-    """The rows that do not name one of the devices, and those that do."""
-    without, naming = Tables(), Tables()
-    for table, key, value in rows.rows():
-        named = _devices_of(key) | _devices_of(value)
-        getattr(naming if named & devices else without, table)[key] = value
-    return without, naming
+def rows_naming(rows: Tables, devices: set[str]) -> Tables:
+    """The rows that name one of the devices."""
+    naming = Tables()
+    if devices:
+        for table, key, value in rows.rows():
+            if _device(key) in devices or _device(value) in devices:
+                getattr(naming, table)[key] = value
+    return naming
 
 
-def _devices_of(part: object) -> set[str]:
+def _without(rows: Tables, others: Tables) -> Tables:
+    left = Tables()
+    for table in TABLES:
+        theirs = getattr(others, table)
+        getattr(left, table).update(
+            {key: value for key, value in getattr(rows, table).items() if key not in theirs}
+        )
+    return left
+
+
+def _device(part: object) -> str | None:
     match part:
         case LinkKey(device=device) | BindingKey(link=LinkKey(device=device)):
-            return {device}
+            return device
         case Peer(device=device) | Endpoint(device=device):
-            return {device}
+            return device
         case _:
-            return set()
+            return None

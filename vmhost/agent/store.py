@@ -5,7 +5,7 @@
     <state>/lock                 held by the running agent
     <state>/agent.json           pid, unit, pins, devices, VMs: for `dipronn doctor` and for removal
     <state>/slices/<session>.pb  Slice: desired, stored before anything is touched
-    <state>/names/<session>.pb   HeldSlice: the names that its programs registered
+    <state>/names/<session>.json the names that its programs registered
     <state>/bundles/<sha256>     bundles, by content
     <state>/vms/                 the VM driver's
 
@@ -19,19 +19,21 @@ import json
 import os
 import shutil
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
-from dipronn.errors import AlreadyExists, Unavailable
+from dipronn.errors import AlreadyExists
 from dipronn.v1 import unit_pb2
+from vmhost.names import Registration
 
 _log = structlog.get_logger(__name__)
-_M = TypeVar("_M", bound=Message)
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of Linux on 64 bits
 
 
@@ -85,23 +87,41 @@ class Store:
 
     def slices(self) -> dict[int, unit_pb2.Slice]:
         """Every desired slice, by session. A file that cannot be read is logged and set aside as ``.bad``."""
-        return {each.session: each for each in self._all(self._slices, unit_pb2.Slice)}
+        found = {}
+        for path in sorted(self._slices.glob("*.pb")):
+            try:
+                slice_ = unit_pb2.Slice.FromString(path.read_bytes())
+            except DecodeError as error:
+                _set_aside(path, error)
+            else:
+                found[slice_.session] = slice_
+        return found
 
     def put_slice(self, slice_: unit_pb2.Slice) -> None:
         _write(self._slices / f"{slice_.session}.pb", slice_.SerializeToString(deterministic=True))
 
     def drop_slice(self, session: int) -> None:
         _unlink(self._slices / f"{session}.pb")
-        _unlink(self._names / f"{session}.pb")
+        _unlink(self._names / f"{session}.json")
 
     # registered names
 
-    def names(self) -> dict[int, list[unit_pb2.NameReport]]:
-        return {each.session: list(each.names) for each in self._all(self._names, unit_pb2.HeldSlice)}
+    def names(self) -> dict[int, list[tuple[str, Registration]]]:
+        """Registered names with the VM that registered each, by session."""
+        found = {}
+        for path in sorted(self._names.glob("*.json")):
+            try:
+                found[int(path.stem)] = [
+                    (vm, Registration(**{**entry, "address": ip_address(entry["address"])}))
+                    for vm, entry in json.loads(path.read_text())
+                ]
+            except (ValueError, TypeError, KeyError) as error:
+                _set_aside(path, error)
+        return found
 
-    def put_names(self, session: int, names: list[unit_pb2.NameReport]) -> None:
-        held = unit_pb2.HeldSlice(session=session, names=names)
-        _write(self._names / f"{session}.pb", held.SerializeToString(deterministic=True))
+    def put_names(self, session: int, names: Iterable[tuple[str, Registration]]) -> None:
+        entries = [(vm, {**asdict(each), "address": str(each.address)}) for vm, each in names]
+        _write(self._names / f"{session}.json", json.dumps(entries).encode())
 
     # who the agent is
 
@@ -110,23 +130,18 @@ class Store:
         _write(self.folder / "agent.json", json.dumps(facts, indent=2, sort_keys=True).encode() + b"\n")
 
     def remove(self) -> None:
-        """Remove the folder and all that is in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.exists():
-            raise Unavailable(
-                f"{self.folder}: could not be removed whole; look for mounts or open files there"
-            )
+        """Remove all that the agent ever wrote here, and the folder if nothing else is in it."""
+        for folder in (self.bundles, self._slices, self._names, self.vms):
+            shutil.rmtree(folder, ignore_errors=True)
+        for name in ("agent.json", "agent.json.part", "lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
-    def _all(self, folder: Path, kind: type[_M]) -> Iterator[_M]:
-        for path in sorted(folder.glob("*.pb")):
-            message = kind()
-            try:
-                message.ParseFromString(path.read_bytes())
-            except DecodeError as error:
-                _log.error("a stored file is broken and is set aside", path=str(path), error=str(error))
-                path.rename(path.with_suffix(".bad"))
-            else:
-                yield message
+
+def _set_aside(path: Path, error: Exception) -> None:
+    _log.error("a stored file is broken and is set aside", path=str(path), error=str(error))
+    path.rename(path.with_suffix(".bad"))
 
 
 def _write(path: Path, data: bytes) -> None:

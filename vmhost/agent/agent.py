@@ -1,0 +1,414 @@
+"""The agent of one unit: orders become desired state on disk, then a plan, then steps; and it reports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+
+import structlog
+from google.protobuf.duration_pb2 import Duration
+
+from controller.steering import wire
+from controller.steering.model import Address, Endpoint, Link, LinkKey, Tables, Unit
+from dipronn.errors import DipronnError, InvalidSession, Unavailable
+from dipronn.v1 import unit_pb2
+from ebpf.loader import SteeringProgram
+from vmhost.agent.bundles import BundleCache
+from vmhost.agent.config import AgentConfig
+from vmhost.agent.desired import BASE, desired_state, session_of
+from vmhost.agent.execute import converge, execute
+from vmhost.agent.host import HeldSlice, Host, attribute
+from vmhost.agent.join import Membership
+from vmhost.agent.links import link_rows, measure, takes_redirects
+from vmhost.agent.naming import Names
+from vmhost.agent.neighbours import NextHop, NextHops
+from vmhost.agent.plan import TABLES, Machine, SliceState, plan
+from vmhost.agent.resources import measure_resources
+from vmhost.agent.store import Store
+from vmhost.vm.rundir import Process
+from vmhost.vm.spec import DriverEvent, ProgramExit, ProgramStarted, VmChanged, VmDriver, VmInfo, VmState
+
+_log = structlog.get_logger(__name__)
+
+COUNTERS_SECONDS = 1.0
+"""Counters are reported this often, and after every order."""
+
+_STATES = {
+    VmState.STARTING: unit_pb2.VM_STATE_STARTING,
+    VmState.RUNNING: unit_pb2.VM_STATE_RUNNING,
+    VmState.FAILED: unit_pb2.VM_STATE_DEAD,
+    VmState.STOPPED: unit_pb2.VM_STATE_DEAD,
+}
+
+
+class Agent:
+    """One unit. ``start`` converges to the stored state, ``run`` is a member of the node until cancelled."""
+
+    def __init__(
+        self, config: AgentConfig, store: Store, program: SteeringProgram, driver: VmDriver | None
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._program = program
+        self._driver = driver
+        self._membership = Membership(config.control, self._hello, self._order)
+        self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
+        self._names = Names(store, lambda report: self._report(name=report))
+        self._host = Host(program, driver, self._bundles, self._names)
+        self._hops = NextHops([link.key for link in config.links], self._hops_changed)
+        self._links: list[unit_pb2.UnitLink] = []
+        self._resources = unit_pb2.Resources()
+        self._own_rows: Mapping[LinkKey, Link] = {}
+        self._slices: dict[int, unit_pb2.Slice] = {}
+        self._held: dict[int, HeldSlice] = {}
+        self._receivers: dict[int, dict[int, Address]] = {}
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._spawned: dict[str, float] = {}
+        self._lossy: set[str] = set()
+
+    async def run(self) -> None:
+        """Converge, then serve the control unit until cancelled. Everything goes on without the agent."""
+        async with self._hops:
+            await self._start()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._membership.run(), name="membership")
+                group.create_task(self._follow_machines(), name="machines")
+                group.create_task(self._count(), name="counters")
+
+    # start
+
+    async def _start(self) -> None:
+        """Take over what runs, and make it what the stored slices ask for."""
+        config = self._config
+        self._links = await measure(config.links)
+        self._resources = await asyncio.to_thread(measure_resources, config, self._store.folder)
+        self._own_rows = link_rows(config.links, self._links)
+        stored = {BASE: unit_pb2.Slice(session=BASE), **self._store.slices()}
+        desired: dict[int, SliceState] = {}
+        for session, slice_ in stored.items():
+            try:
+                desired[session] = desired_state(slice_, self._bundles.path, self._own_rows)
+            except DipronnError as error:
+                _log.error("a stored slice makes no sense here", session=session, error=str(error))
+        machines = await self._driver.adopt() if self._driver else ()
+        rows, nobody = attribute(self._program.rows(), desired)
+        adopted = [self._adopted(info, desired) for info in machines]
+        for session in desired:
+            mine = {each.spec.name: each for each in adopted if each.session == session}
+            self._held[session] = HeldSlice(self._host, SliceState(machines=mine, rows=rows[session]))
+        strangers = {each.spec.name: each for each in adopted if each.session not in desired}
+        residue = HeldSlice(self._host, SliceState(machines=strangers, rows=nobody))
+        await converge(plan(SliceState(), residue.state), residue)
+        for session, state in desired.items():
+            try:
+                await self._resolve(session, state)
+                await converge(plan(state, self._held[session].state), self._held[session])
+            except DipronnError as error:
+                _log.error("a stored slice could not be had again", session=session, error=str(error))
+            else:
+                self._slices[session] = stored[session]
+        self._describe()
+        await self._check_devices({link.device for link in config.links})
+        _log.info("unit ready", unit=config.unit, slices=len(self._slices), machines=len(adopted))
+
+    def _adopted(self, info: VmInfo, desired: Mapping[int, SliceState]) -> Machine:
+        """A machine that an earlier agent left running, as it is."""
+        session, name = session_of(info.spec.name)
+        wanted = desired.get(session, SliceState()).machines.get(info.spec.name)
+        if wanted and (wanted.spec, wanted.device) == (info.spec, info.tap):
+            return wanted
+        return Machine(session, name, info.tap, "", info.spec)
+
+    # orders
+
+    async def _order(self, order: unit_pb2.UnitOrder) -> str:
+        """Carry out one order; the answer is empty or says what was wrong, and then nothing has changed."""
+        try:
+            match order.WhichOneof("what"):
+                case "apply":
+                    await self._apply(order.apply)
+                case "remove":
+                    await self._remove(order.remove.session)
+                case "set_alive":
+                    await self._set_alive(order.set_alive.unit, order.set_alive.alive)
+                case _:
+                    return "an order of a kind that this agent does not know; bring it up to date"
+        except DipronnError as error:
+            _log.warning("order refused or undone", order=order.order, error=str(error))
+            return str(error)
+        except Exception as error:
+            _log.exception("order undone", order=order.order)
+            return f"{type(error).__name__}: {error}; see the log of unit {self._config.unit}"
+        finally:
+            self._describe()
+            self._report(counters=self._counters())
+        return ""
+
+    async def _apply(self, slice_: unit_pb2.Slice) -> None:
+        session = slice_.session
+        async with self._locks[session]:
+            desired = desired_state(slice_, self._bundles.path, self._own_rows)
+            self._refuse_foreign(session, desired.rows)
+            await self._resolve(session, desired)
+            held = self._held.setdefault(session, HeldSlice(self._host))
+            self._store.put_slice(slice_)
+            try:
+                await execute(plan(desired, held.state), held)
+            except Exception:
+                self._restore(session)
+                raise
+            self._slices[session] = slice_
+        await self._tidy()
+        await self._check_devices({row.device for row in desired.rows.endpoint.values()})
+
+    async def _remove(self, session: int) -> None:
+        if session == BASE:
+            raise InvalidSession("session 0 is the node's own and cannot be removed")
+        async with self._locks[session]:
+            if held := self._held.get(session):
+                self._store.drop_slice(session)
+                try:
+                    await execute(plan(SliceState(), held.state), held)
+                except Exception:
+                    self._restore(session)
+                    raise
+            for register in (self._held, self._slices, self._receivers):
+                register.pop(session, None)
+            self._names.forget_session(session)
+            self._store.drop_slice(session)
+        await self._tidy()
+
+    async def _set_alive(self, unit: int, alive: bool) -> None:
+        async with self._locks[BASE]:
+            base = unit_pb2.Slice()
+            base.CopyFrom(self._slices[BASE])
+            rows = {row.unit: row for row in base.tables.unit}
+            if unit not in rows:
+                raise InvalidSession(
+                    f"unit {unit} has no row on {self._config.unit}; apply the base slice first"
+                )
+            rows[unit].alive = alive
+            self._store.put_slice(base)
+            self._program.set_alive(unit, alive)
+            self._held[BASE].state.rows.unit[unit] = Unit(alive)
+            self._slices[BASE] = base
+
+    def _restore(self, session: int) -> None:
+        """Have the former desired state on disk again."""
+        if former := self._slices.get(session):
+            self._store.put_slice(former)
+        else:
+            self._store.drop_slice(session)
+
+    def _refuse_foreign(self, session: int, rows: Tables) -> None:
+        """No slice may change a row of another: that would be a way into its traffic."""
+        for other, held in self._held.items():
+            if other != session:
+                for table in TABLES:
+                    if shared := getattr(rows, table).keys() & getattr(held.state.rows, table).keys():
+                        raise InvalidSession(
+                            f"session {session}: {table} row {next(iter(shared))} belongs to session {other}"
+                        )
+
+    async def _tidy(self) -> None:
+        """Let go of next hops and bundles that nobody uses."""
+        await self._hops.keep({each for receivers in self._receivers.values() for each in receivers.values()})
+        machines = (each for held in self._held.values() for each in held.state.machines.values())
+        self._bundles.trim({sha256 for machine in machines for sha256 in machine.bundles})
+
+    # next hops
+
+    async def _resolve(self, session: int, state: SliceState) -> None:
+        """Complete the endpoints whose next hop is left to the unit.
+
+        One that cannot be found refuses the slice: most often the receiver's address is wrong, and its user
+        is waiting for the answer. But a receiver that was reached before keeps its last known next hop.
+        """
+        pending = wire.unresolved(state.rows)
+        held = self._held.get(session)
+        known = held.state.rows.endpoint if held else {}
+        wanted = {row.destination.address for row in pending.values()}
+        answers = dict(
+            zip(
+                wanted,
+                await asyncio.gather(*map(self._hops.resolve, wanted), return_exceptions=True),
+                strict=True,
+            )
+        )
+        for number, row in pending.items():
+            answer, former = answers[row.destination.address], known.get(number)
+            if isinstance(answer, NextHop):
+                state.rows.endpoint[number] = _completed(row, answer)
+            elif not isinstance(answer, Unavailable):
+                raise answer
+            elif former and former.device and former.destination == row.destination:
+                state.rows.endpoint[number] = former
+                _log.warning("a receiver does not answer; its last known MAC is used", error=str(answer))
+            else:
+                raise answer
+        self._receivers[session] = {number: row.destination.address for number, row in pending.items()}
+
+    def _hops_changed(self, moved: dict[Address, NextHop]) -> None:
+        for session, receivers in self._receivers.items():
+            rows = self._held[session].state.rows.endpoint
+            for number, address in receivers.items():
+                if address in moved and number in rows:
+                    rows[number] = _completed(rows[number], moved[address])
+                    self._program.insert("endpoint", number, rows[number])
+
+    async def _check_devices(self, devices: set[str]) -> None:
+        """Say when frames redirected to an own link would be lost, and when that has passed."""
+        for device in devices & {link.device for link in self._config.links}:
+            lossy = await asyncio.to_thread(takes_redirects, socket.if_nametoindex(device)) is False
+            if lossy and device not in self._lossy:
+                _log.warning(
+                    "frames sent to this device are lost: its peer has neither XDP nor GRO",
+                    device=device,
+                    remedy="ethtool -K <peer> gro on",
+                )
+            (self._lossy.add if lossy else self._lossy.discard)(device)
+
+    # what happens
+
+    async def _follow_machines(self) -> None:
+        if self._driver is None:
+            return
+        async for event in self._driver.events():
+            session, name = session_of(event.vm)
+            machine = self._machine(event.vm)
+            if machine is not None:
+                await self._happened(event, session, name, machine)
+
+    async def _happened(self, event: DriverEvent, session: int, name: str, machine: Machine) -> None:
+        match event:
+            case VmChanged(_, state, reason):
+                if state is VmState.FAILED:
+                    await self._held[session].machine_died(machine)
+                    self._describe()
+                self._report(vm=self._vm_report(machine, state, reason))
+            case ProgramStarted(_, program):
+                self._report(
+                    program=unit_pb2.ProgramReport(session=session, vm=name, program=program, running=True)
+                )
+            case ProgramExit(_, program, status):
+                await self._names.forget_program(machine, program)
+                self._report(
+                    program=unit_pb2.ProgramReport(
+                        session=session,
+                        vm=name,
+                        program=program,
+                        exit_status=status if status >= 0 else 128 - status,
+                    )
+                )
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(COUNTERS_SECONDS)
+            self._report(counters=self._counters())
+
+    # reports
+
+    def _report(
+        self,
+        *,
+        vm: unit_pb2.VmReport | None = None,
+        program: unit_pb2.ProgramReport | None = None,
+        name: unit_pb2.NameReport | None = None,
+        counters: unit_pb2.UnitCounters | None = None,
+    ) -> None:
+        self._membership.report(unit_pb2.UnitReport(vm=vm, program=program, name=name, counters=counters))
+
+    def _hello(self) -> unit_pb2.Hello:
+        return unit_pb2.Hello(
+            unit=self._config.unit,
+            roles=self._config.roles,
+            resources=self._resources,
+            links=self._links,
+            held=[self._held_slice(slice_) for slice_ in self._slices.values()],
+            version=version("dipronn"),
+        )
+
+    def _held_slice(self, slice_: unit_pb2.Slice) -> unit_pb2.HeldSlice:
+        machines = self._held[slice_.session].state.machines.values()
+        known = self._driver.vms() if self._driver else {}
+        states = {name: info.state for name, info in known.items()}
+        return unit_pb2.HeldSlice(
+            session=slice_.session,
+            generation=slice_.generation,
+            vms=[self._vm_report(each, states.get(each.spec.name, VmState.FAILED)) for each in machines],
+            names=self._names.reports(slice_.session),
+        )
+
+    def _vm_report(self, machine: Machine, state: VmState, message: str = "") -> unit_pb2.VmReport:
+        age = Duration()
+        age.FromNanoseconds(int(self._age(machine.spec.name) * 1e9))
+        return unit_pb2.VmReport(
+            session=machine.session, vm=machine.name, state=_STATES[state], message=message, age=age
+        )
+
+    def _age(self, name: str) -> float:
+        """Seconds since a machine was spawned; 0 if it was never seen alive."""
+        info = self._driver.vms().get(name) if self._driver else None
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        if info and (process := Process.of(info.pid)):
+            self._spawned[name] = process.start / os.sysconf("SC_CLK_TCK")
+        return now - self._spawned.get(name, now)
+
+    def _machine(self, name: str) -> Machine | None:
+        for held in self._held.values():
+            if name in held.state.machines:
+                return held.state.machines[name]
+        return None
+
+    def _counters(self) -> unit_pb2.UnitCounters:
+        counted = self._program.counters()
+        return unit_pb2.UnitCounters(
+            received=counted.received,
+            copies=counted.copies,
+            sent=counted.sent,
+            to_host=counted.to_host,
+            drops={reason.label: count for reason, count in counted.drops.items()},
+            channels={
+                channel: unit_pb2.PacketCount(packets=traffic.packets, bytes=traffic.bytes)
+                for channel, traffic in counted.channels.items()
+            },
+        )
+
+    def _describe(self) -> None:
+        """Tell `dipronn doctor`, and whoever removes this unit, what there is."""
+        known = self._driver.vms() if self._driver else {}
+        self._store.describe(
+            {
+                "unit": self._config.unit,
+                "pid": os.getpid(),
+                "pins": str(self._config.pins),
+                "devices": sorted(device for held in self._held.values() for device in held.state.attached),
+                "vms": [
+                    {
+                        "session": session_of(name)[0],
+                        "name": session_of(name)[1],
+                        "device": info.tap,
+                        "pid": info.pid,
+                        "state": str(info.state),
+                    }
+                    for name, info in sorted(known.items())
+                ],
+            }
+        )
+
+
+def _completed(row: Endpoint, hop: NextHop) -> Endpoint:
+    return replace(
+        row,
+        device=hop.link.device,
+        vlan=hop.link.vlan,
+        source_mac=hop.source_mac,
+        destination_mac=hop.destination_mac,
+        mtu=min(row.mtu, hop.mtu),
+    )

@@ -1,0 +1,167 @@
+"""Where steps are done: the steering program, taps, machines and name servers of one unit."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+from pyroute2 import AsyncIPRoute
+
+from controller.steering.model import Tables
+from dipronn.errors import Unavailable
+from ebpf.loader import SteeringProgram
+from vmhost.agent.bundles import BundleCache
+from vmhost.agent.naming import Names
+from vmhost.agent.plan import (
+    Attach,
+    ChangeRows,
+    CloseTap,
+    Detach,
+    EndNames,
+    FetchBundles,
+    Machine,
+    OpenTap,
+    RowChange,
+    ServeNames,
+    SliceState,
+    StartVm,
+    Step,
+    StopVm,
+    deletions,
+    rows_naming,
+)
+from vmhost.tap import Tap, open_tap
+from vmhost.vm.spec import VmDriver
+
+_log = structlog.get_logger(__name__)
+_BREATH = 1000  # rows written between two looks at what else the agent has to do
+
+
+class Host:
+    """The parts of a unit that all its slices share. ``driver`` is None on a unit that runs no machines."""
+
+    def __init__(
+        self, program: SteeringProgram, driver: VmDriver | None, bundles: BundleCache, names: Names
+    ) -> None:
+        self.program = program
+        self.bundles = bundles
+        self.names = names
+        self.taps: dict[str, Tap] = {}
+        self._driver = driver
+
+    @property
+    def driver(self) -> VmDriver:
+        if self._driver is None:
+            raise Unavailable("this unit runs no machines: its roles lack `processing`")
+        return self._driver
+
+
+class HeldSlice:
+    """One slice as it is on this host; ``state`` follows every step that is done."""
+
+    def __init__(self, host: Host, state: SliceState | None = None) -> None:
+        self.state = state or SliceState()
+        self._host = host
+
+    async def do(self, step: Step) -> None:
+        host, state = self._host, self.state
+        match step:
+            case FetchBundles(machine):
+                for sha256 in machine.bundles:
+                    await host.bundles.ensure(sha256)
+            case OpenTap(machine):
+                await self._open_tap(machine)
+            case CloseTap(machine):
+                if tap := host.taps.pop(machine.device, None):
+                    tap.close()
+            case Attach(device):
+                host.program.attach(device)
+                state.attached.add(device)
+            case Detach(device):
+                if _exists(device):
+                    host.program.detach(device)
+                state.attached.discard(device)
+            case ServeNames(machine):
+                if machine.running:
+                    await host.names.serve(machine)
+                    state.serving.add(machine.spec.name)
+            case EndNames(machine):
+                await host.names.end(machine)
+                state.serving.discard(machine.spec.name)
+            case StartVm(machine):
+                await self._start(machine)
+            case StopVm(machine):
+                await host.driver.stop(machine.spec.name)
+                host.names.forget_machine(machine)
+                state.machines.pop(machine.spec.name, None)
+            case ChangeRows(table, changes):
+                await self._change(table, changes)
+
+    async def machine_died(self, machine: Machine) -> None:
+        """Note that a machine ended by itself, and take down what its tap took with it."""
+        state = self.state
+        state.machines[machine.spec.name] = replace(machine, running=False)
+        state.attached.discard(machine.device)
+        self._host.names.forget_machine(machine)
+        await self.do(EndNames(machine))
+        for step in deletions(rows_naming(state.rows, {machine.device})):
+            await self.do(step)
+
+    async def _open_tap(self, machine: Machine) -> None:
+        if not machine.running or machine.device in self._host.taps:
+            return
+        spec = machine.spec
+        tap = await open_tap(machine.device, spec.mac, spec.addresses, gateways=spec.gateways, mtu=spec.mtu)
+        self._host.taps[machine.device] = tap
+        async with AsyncIPRoute() as route:
+            await route.link("set", index=tap.index, address=machine.host_mac)
+
+    async def _start(self, machine: Machine) -> None:
+        if not machine.running:
+            return
+        host, name = self._host, machine.spec.name
+        tap = host.taps.get(machine.device)
+        if tap is None:  # it runs already: its tap was handed over
+            return
+        if name in host.driver.vms():  # dead, and kept for its log
+            await host.driver.stop(name)
+        await host.driver.start(machine.spec, tap)
+        host.taps.pop(machine.device).close()
+        self.state.machines[name] = machine
+
+    async def _change(self, table: str, changes: tuple[RowChange, ...]) -> None:
+        rows = getattr(self.state.rows, table)
+        program = self._host.program
+        for number, change in enumerate(changes):
+            if change.after is None:
+                program.delete(table, change.key)
+                rows.pop(change.key, None)
+            else:
+                program.insert(table, change.key, change.after)
+                rows[change.key] = change.after
+            if number % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)
+
+
+def attribute(rows: Tables, desired: Mapping[int, SliceState]) -> tuple[dict[int, Tables], Tables]:
+    """Whose rows those are that a kernel holds: each slice's by the keys it wants, and those of nobody."""
+    owners = {
+        (table, key): session for session, state in desired.items() for table, key, _ in state.rows.rows()
+    }
+    found: dict[int, Tables] = {session: Tables() for session in desired}
+    nobody = Tables()
+    for table, key, value in rows.rows():
+        owner = owners.get((table, key))
+        getattr(nobody if owner is None else found[owner], table)[key] = value
+    return found, nobody
+
+
+def _exists(device: str) -> bool:
+    with suppress(OSError):
+        socket.if_nametoindex(device)
+        return True
+    return False

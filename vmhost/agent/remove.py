@@ -1,0 +1,86 @@
+"""Takes a unit down: its agent, machines, taps, XDP programs, pins and files.
+
+Works without the agent and without its steering program, from whatever state they left, any number of times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+
+import structlog
+from pyroute2 import AsyncIPRoute
+
+from dipronn.errors import TimedOut
+from vmhost.agent.config import AgentConfig
+from vmhost.agent.links import interfaces
+from vmhost.agent.machines import open_driver
+from vmhost.agent.neighbours import NextHops
+from vmhost.agent.store import Store
+
+_log = structlog.get_logger(__name__)
+_END_SECONDS = 10.0
+
+
+async def remove(config: AgentConfig) -> None:
+    """End a running agent and remove all that the unit has. Raises TimedOut if something does not end."""
+    store = Store(config.state)
+    if config.state.exists():
+        await asyncio.to_thread(_end_agent, store)
+        store.open()
+        with store.lock():
+            await _stop_machines(config, store)
+            await _detach(config, store)
+            shutil.rmtree(config.pins, ignore_errors=True)
+            store.remove()
+    shutil.rmtree(config.pins, ignore_errors=True)
+    _log.info("unit removed", unit=config.unit)
+
+
+def _end_agent(store: Store) -> None:
+    pid = store.holder()
+    if not pid:
+        return
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if store.holder() == pid:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(process, number)
+                if select.select([process], [], [], _END_SECONDS)[0]:
+                    return
+        raise TimedOut(f"agent {pid} on {store.folder} does not end even when killed; look at the host")
+    finally:
+        os.close(process)
+
+
+async def _stop_machines(config: AgentConfig, store: Store) -> None:
+    if not store.vms.exists():
+        return
+    driver = await open_driver(config, store)
+    try:
+        machines = await driver.adopt()
+        await asyncio.gather(*(driver.stop(machine.spec.name) for machine in machines))
+    finally:
+        await driver.close()
+
+
+async def _detach(config: AgentConfig, store: Store) -> None:
+    """XDP off the devices that the agent had it on, and the neighbours go that it had made managed."""
+    wanted = {link.device for link in config.links}
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        wanted |= set(json.loads((store.folder / "agent.json").read_text())["devices"])
+    async with AsyncIPRoute() as route:
+        for index, interface in (await interfaces(route)).items():
+            if interface.name in wanted and interface.xdp:
+                await route.link("set", index=index, xdp_fd=-1)
+    async with NextHops([link.key for link in config.links], lambda _: None) as hops:
+        await hops.release_all()
