@@ -16,7 +16,7 @@ SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=de
 # The kernel's steering sees every packet as it is on the wire: nothing is left for "hardware" to finish.
 _NO_OFFLOADS = (
     "csum=off,gso=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ufo=off,guest_ecn=off,"
-    "host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,mrg_rxbuf=off"
+    "host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off"
 )
 _TCG_TRANSLATION_MIB = 32
 """Size of TCG's buffer for translated code; QEMU's default of 1 GiB invites the memory to be used."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,9 @@ log = structlog.get_logger(__name__)
 LOG_BYTES = 1 << 20
 """A serial log is moved aside at half of this; QEMU itself cannot write more than this."""
 DEFAULT_UIDS = range(720_000, 785_536)
+
+# It raises what it logs, and we log that.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 _GREETING_SECONDS = 20.0
 _TERMINATION_SECONDS = 2.0
@@ -257,7 +261,7 @@ class QemuDriver:
         monitor = QMPClient(vm.spec.name)
         try:
             async with asyncio.timeout(_GREETING_SECONDS):
-                await _first(monitor.connect(vm.directory.connect("qmp")), vm.gone)
+                await monitor.connect(vm.directory.connect("qmp"))
             port = vm.directory.connect("events")
         except BaseException as error:
             loop.remove_reader(vm.pidfd)
@@ -393,21 +397,6 @@ def spawn_unprivileged(
         )
     except FileNotFoundError as error:
         raise Unavailable("prlimit (util-linux) is not installed; run `make setup`") from error
-
-
-async def _first(connecting: Coroutine[None, None, None], gone: asyncio.Event) -> None:
-    """Connect, unless the process is gone before that: then ConnectionError."""
-    connect = asyncio.ensure_future(connecting)
-    death = asyncio.ensure_future(gone.wait())
-    try:
-        await asyncio.wait((connect, death), return_when=asyncio.FIRST_COMPLETED)
-        if not connect.done():
-            raise ConnectionError("QEMU ended")
-        connect.result()
-    finally:
-        connect.cancel()
-        death.cancel()
-        await asyncio.gather(connect, death, return_exceptions=True)
 
 
 def _rotate(path: Path, limit: int) -> None:
