@@ -75,15 +75,15 @@ def test_the_record_of_the_source_is_the_stream(recorded: tuple[SendCounts, list
     assert numbers == [(numbers[0] + step) % 65536 for step in range(len(numbers))]
 
 
-@pytest.mark.req("D43")
 async def test_what_is_sent_arrives_and_both_say_so(tmp_path: Path) -> None:
     port, sent, got = free_port(), tmp_path / "sent.pcap", tmp_path / "got.pcap"
-    receiver = await traffic("receive", "--address=127.0.0.1", f"--port={port}={got}", "--idle=1")
+    receiver = await traffic("receive", "--address=127.0.0.1", f"--port={port}={got}", "--idle=30")
     assert await event(receiver) == {"event": "ready", "ports": [port]}
     sender = await traffic("send", f"--to=127.0.0.1:{port}", f"--capture={sent}", "--seconds=2", "--speed=4")
     assert await event(sender) == {"event": "ready"}
     counts = await event(sender)
     assert await end(sender) == (0, "")
+    receiver.terminate()  # over the loopback all has arrived by now
     arrived = await event(receiver)
     assert await end(receiver) == (0, "")
 
@@ -94,6 +94,31 @@ async def test_what_is_sent_arrives_and_both_say_so(tmp_path: Path) -> None:
     assert {each.source for each in came} == {left[0].source}
     assert {each.destination for each in came} == {("127.0.0.1", port)}
     assert files_in(tmp_path) == ["got.pcap", "sent.pcap"]
+
+
+async def test_the_receiver_ends_when_all_ports_were_served_and_are_quiet(tmp_path: Path) -> None:
+    ports = [free_port(), free_port()]
+    wanted = [f"--port={port}={tmp_path / str(port)}" for port in ports]
+    receiver = await traffic("receive", "--address=127.0.0.1", "--idle=0.1", *wanted)
+    await event(receiver)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"one", ("127.0.0.1", ports[0]))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await receiver.wait()
+        sender.sendto(b"two", ("127.0.0.1", ports[1]))
+    counts = await event(receiver)
+    assert await end(receiver) == (0, "")
+    assert [counts["ports"][str(port)]["received"] for port in ports] == [1, 1]
+
+
+async def test_the_receiver_ends_at_its_deadline(tmp_path: Path) -> None:
+    receiver = await traffic(
+        "receive", "--address=127.0.0.1", f"--port={free_port()}={tmp_path / 'x.pcap'}", "--timeout=0.2"
+    )
+    await event(receiver)
+    assert (await event(receiver))["event"] == "counts"
+    assert await end(receiver) == (0, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
