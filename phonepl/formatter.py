@@ -11,10 +11,9 @@ from phonepl.parser import parse, tokens
 _INDENT = "  "
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _TYPES = {"boolean", "int", "long", "String", "Packet", "NetStream"}
-_BINARY = set(
-    ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", ">>>", "==", "!=", "<", "<=", ">", ">=", "&&", "||"]
-)
-_ASSIGNMENT = set(["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ">>>="])
+_BINARY = {"+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", ">>>", "&&", "||"}
+_COMPARISON = {"==", "!=", "<", "<=", ">", ">="}
+_ASSIGNMENT = {"=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ">>>="}
 _SPACED_WORDS = {"if", "for", "while", "return", "else"}
 
 
@@ -142,7 +141,7 @@ class _Formatter:
         if text == "(":
             return (
                 last in _SPACED_WORDS
-                or last in _BINARY | _ASSIGNMENT | {",", ";", "{"}
+                or last in _BINARY | _COMPARISON | _ASSIGNMENT | {",", ";", "{"}
                 or self._is_cast_end()
             )
         return True
