@@ -72,7 +72,7 @@ def compile_machines(deployment: Deployment) -> dict[str, Tables]:
 
 
 def compile_session(deployment: Deployment, identifiers: Identifiers) -> Compiled:
-    """All rows of a session whose living instances have registered every name."""
+    """All rows of a session.  Packets go to instances that have registered every name, and to no others."""
     compiler = _Compiler(deployment, identifiers)
     compiler.run()
     used = [unit for unit, tables in compiler.tables.items() if any(True for _ in tables.rows())]
@@ -136,8 +136,8 @@ class _Compiler:
             self.input(item)
         for output in self.deployment.program.outputs:
             self.output(output)
-        for instance in self.deployment.instances:
-            if instance.alive:
+        for program in self.deployment.program.programs:
+            for instance in self.deployment.serving(program.name):
                 self.instance(instance)
         for lines in self.lines.values():
             for line in lines:
@@ -203,21 +203,18 @@ class _Compiler:
             for (program, port), lines in self.lines.items()
             if program
             and any(not line.destination.program and line.destination.name == output for line in lines)
-            for instance in self.deployment.of(program)
-            if instance.alive
+            for instance in self.deployment.serving(program)
         ]
 
     def static_peers(self, line: pb.Channel) -> None:
         """An instance may answer the instances that feed it (R5)."""
         if not line.source.program or not line.destination.program:
             return
-        for fed in self.deployment.of(line.destination.program):
-            for feeding in self.deployment.of(line.source.program):
-                if fed.alive and feeding.alive:
-                    key = PeerKey(
-                        self.socket(fed, line.destination.name), self.socket(feeding, line.source.name)
-                    )
-                    self.tables[fed.unit].peer[key] = self.peer(fed.unit, feeding)
+        for fed in self.deployment.serving(line.destination.program):
+            for feeding in self.deployment.serving(line.source.program):
+                local = self.socket(fed, line.destination.name)
+                remote = self.socket(feeding, line.source.name)
+                self.tables[fed.unit].peer[PeerKey(local, remote)] = self.peer(fed.unit, feeding)
 
     def peer(self, unit: str, instance: PlacedInstance) -> Peer:
         if instance.unit == unit:
@@ -271,10 +268,12 @@ class _Compiler:
 
     def program_branches(self, unit: str, name: str, port: pb.Port) -> list[_Branch]:
         program = self.programs[port.program]
-        placed = self.deployment.of(port.program)
-        living = [instance for instance in placed if instance.alive]
-        # With none left the channel stays, and its packets are dropped as `no_live_endpoint`.
-        members = [self.instance_member(unit, instance, port.name) for instance in living or placed[:1]]
+        living = self.deployment.serving(port.program)
+        if not living:
+            # The channel stays, and its packets are dropped as `no_live_endpoint`.
+            nobody = self.nobody(unit, self.deployment.of(port.program)[0], port.name)
+            return [self.chosen(name, Selector.ZERO, [nobody], [0])]
+        members = [self.instance_member(unit, instance, port.name) for instance in living]
         if len(members) == 1:
             return [self.chosen(name, Selector.ZERO, members, [0])]
         if program.policy == pb.POLICY_DUPLICATE:
@@ -335,7 +334,6 @@ class _Compiler:
                 socket,
                 public=self.public(instance.program, port),
                 mtu=addressing.GUEST_MTU,
-                unit=0 if instance.alive else NOWHERE,
             )
         else:
             other = self.unit(instance.unit)
@@ -348,10 +346,26 @@ class _Compiler:
                 socket,
                 vlan=hop.vlan,
                 mtu=hop.mtu,
-                unit=other.number if instance.alive else NOWHERE,
+                unit=other.number,
             )
         self.tables[unit].endpoint[number] = row
         return _Member(number, instance.unit, f"{instance.name}/{port}")
+
+    def nobody(self, unit: str, instance: PlacedInstance, port: str) -> _Member:
+        """An endpoint that is never alive."""
+        number = self.number("endpoint", f"nobody at {instance.program}/{port}")
+        address = addressing.instance_address(instance.number, self.deployment.version)
+        link = self.unit(unit).links[0]
+        self.tables[unit].endpoint[number] = Endpoint(
+            EndpointKind.NODE,
+            link.device,
+            link.mac,
+            link.mac,
+            Socket(address, 0),
+            vlan=link.vlan,
+            unit=NOWHERE,
+        )
+        return _Member(number, unit, "nobody")
 
     def receiver_member(self, unit: str, output: str, receiver: Socket) -> _Member:
         """A receiver; its next hop is for the unit to find and to keep fresh."""
@@ -373,9 +387,8 @@ class _Compiler:
         return None
 
     def socket(self, instance: PlacedInstance, port: str) -> Socket:
-        # An instance that died before it registered has no port: its endpoint is never alive, any will do.
         address = addressing.instance_address(instance.number, self.deployment.version)
-        return Socket(address, instance.ports.get(port, 0))
+        return Socket(address, instance.ports[port])
 
     def unit(self, name: str) -> NodeUnit:
         return self.deployment.units[name]

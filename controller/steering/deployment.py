@@ -69,7 +69,7 @@ class NodeUnit:
 
 @dataclass(frozen=True)
 class PlacedInstance:
-    """``ports``: real ports by the names registered so far.  ``alive``: its machine and program run."""
+    """``ports``: real ports by the names registered so far.  ``alive``: not known to be dead."""
 
     program: str
     index: int
@@ -130,10 +130,15 @@ class Deployment:
         return list(ports)
 
     def missing_names(self) -> list[str]:
-        """Names that are not registered yet by living instances: ``session/program/port (instance 0)``."""
+        """Names that living instances have not registered yet: ``session/program/port (instance …)``."""
         return [
             f"{self.program.name}/{instance.program}/{port} (instance {instance.index} on {instance.unit})"
             for instance in self.instances
             for port in self.data_ports(instance.program)
             if port not in instance.ports and instance.alive
         ]
+
+    def serving(self, program: str) -> list[PlacedInstance]:
+        """The instances that packets can be sent to: alive, and all their names are registered."""
+        ports = set(self.data_ports(program))
+        return [one for one in self.of(program) if one.alive and ports <= one.ports.keys()]

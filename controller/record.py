@@ -1,0 +1,86 @@
+"""What is wanted of a session, as it is stored.  What is observed of it lives in ``session.py`` only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from controller.steering.deployment import Deployment, Entrance, Exit, NodeUnit, PlacedInstance
+from dipronn.v1 import session_pb2 as pb
+
+
+class Phase(StrEnum):
+    STARTING = "starting"
+    """Not yet answered to its user: undone if the control unit dies."""
+    ACTIVE = "active"
+    CLOSING = "closing"
+    """To be removed from ``pending`` units; its numbers are not used again before."""
+
+
+@dataclass
+class InstanceRecord:
+    """One instance, what is reserved for it, and what has become of it."""
+
+    program: str
+    index: int
+    unit: str
+    number: int
+    cpu: float
+    memory_bytes: int
+    bandwidth_bps: int
+    ports: dict[str, int] = field(default_factory=dict)
+    alive: bool = True
+    message: str = ""
+    start_seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Also its machine's name."""
+        return f"{self.program}-{self.index}"
+
+    def placed(self) -> PlacedInstance:
+        return PlacedInstance(self.program, self.index, self.unit, self.number, dict(self.ports), self.alive)
+
+
+@dataclass
+class SessionRecord:
+    """``generation`` grows with every change of the slices; ``bundles``: SHA-256 by name in the program."""
+
+    number: int
+    program: pb.Program
+    version: int
+    instances: list[InstanceRecord]
+    entrances: dict[str, Entrance]
+    exits: dict[str, Exit]
+    bundles: dict[str, bytes]
+    phase: Phase = Phase.STARTING
+    generation: int = 1
+    established: float = 0.0
+    pending: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+    @property
+    def owner(self) -> str:
+        """The owner of its numbers in ``Identifiers``; the same as its deployment's."""
+        return f"session {self.number}"
+
+    def deployment(self, units: dict[str, NodeUnit]) -> Deployment:
+        used = {name: units[name] for name in self.units()}
+        instances = tuple(instance.placed() for instance in self.instances)
+        return Deployment(
+            self.number, self.program, self.version, used, instances, self.entrances, self.exits
+        )
+
+    def units(self) -> list[str]:
+        """Every unit that has a part in it."""
+        named = [one.unit for one in self.instances]
+        named += [one.unit for one in self.entrances.values()] + [one.unit for one in self.exits.values()]
+        return list(dict.fromkeys(named))
+
+    def copy(self) -> SessionRecord:
+        """To change, store and only then put in the place of this one."""
+        instances = [replace(one, ports=dict(one.ports)) for one in self.instances]
+        return replace(self, instances=instances, pending=list(self.pending))

@@ -1,0 +1,59 @@
+"""Session records as rows: the program in protobuf, the rest as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from ipaddress import ip_address
+from typing import Any
+
+from controller.record import InstanceRecord, Phase, SessionRecord
+from controller.steering.deployment import Entrance, Exit
+from controller.steering.model import Socket
+from dipronn.v1 import session_pb2 as pb
+
+
+def encode(record: SessionRecord) -> tuple[bytes, str]:
+    """The program and the rest."""
+    detail = {
+        "version": record.version,
+        "phase": record.phase.value,
+        "generation": record.generation,
+        "established": record.established,
+        "pending": record.pending,
+        "instances": [asdict(instance) for instance in record.instances],
+        "entrances": {name: [one.unit, _socket(one.socket)] for name, one in record.entrances.items()},
+        "exits": {
+            name: [one.unit, _socket(one.internal), _socket(one.public)] for name, one in record.exits.items()
+        },
+        "bundles": {name: sha256.hex() for name, sha256 in record.bundles.items()},
+    }
+    return record.program.SerializeToString(deterministic=True), json.dumps(detail)
+
+
+def decode(number: int, program: bytes, detail: str) -> SessionRecord:
+    read: dict[str, Any] = json.loads(detail)
+    return SessionRecord(
+        number=number,
+        program=pb.Program.FromString(program),
+        version=read["version"],
+        instances=[InstanceRecord(**instance) for instance in read["instances"]],
+        entrances={name: Entrance(unit, _read(socket)) for name, (unit, socket) in read["entrances"].items()},
+        exits={
+            name: Exit(unit, _read(internal), _read(public))
+            for name, (unit, internal, public) in read["exits"].items()
+        },
+        bundles={name: bytes.fromhex(sha256) for name, sha256 in read["bundles"].items()},
+        phase=Phase(read["phase"]),
+        generation=read["generation"],
+        established=read["established"],
+        pending=read["pending"],
+    )
+
+
+def _socket(socket: Socket) -> list[object]:
+    return [str(socket.address), socket.port]
+
+
+def _read(socket: list[Any]) -> Socket:
+    return Socket(ip_address(socket[0]), socket[1])
