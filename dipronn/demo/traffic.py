@@ -40,6 +40,9 @@ _SO_TIMESTAMPNS = 35
 _SO_RXQ_OVFL = 40
 _MOST_BYTES = 256 << 20  # of a capture; a demonstration is some megabytes
 _ANCILLARY = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(4)
+_SEND_GAP = (
+    0.001  # seconds between two datagrams: an ffmpeg that was late catches up without flooding a program
+)
 _FFMPEG_GRACE = 5.0
 
 
@@ -102,12 +105,19 @@ def _bind_rtp_pair() -> tuple[_Receiver, _Receiver]:
     raise TrafficFailed("no two neighbouring UDP ports are free on the loopback")
 
 
-async def _pump(receiver: _Receiver, take: Callable[[Datagram], None]) -> None:
+async def _take_arrived(receiver: _Receiver, take: Callable[[Datagram], None], gap: float = 0.0) -> None:
+    """Hands every datagram that has arrived to `take`, pausing `gap` seconds after each."""
+    while (datagram := receiver.receive()) is not None:
+        take(datagram)
+        if gap:
+            await asyncio.sleep(gap)
+
+
+async def _pump(receiver: _Receiver, take: Callable[[Datagram], None], gap: float = 0.0) -> None:
     """Hands every datagram that arrives to `take`, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
-        while (datagram := receiver.receive()) is not None:
-            take(datagram)
+        await _take_arrived(receiver, take, gap)
         readable = asyncio.Event()
         loop.add_reader(receiver.socket, readable.set)
         try:
@@ -177,9 +187,8 @@ async def send(recipe: Recipe, to: Address, capture: Path, on_first: Callable[[]
         deadline = 30 + 2 * recipe.seconds / recipe.speed
         ffmpeg = _run_ffmpeg(recipe.ffmpeg_arguments(rtp.address), deadline)
         with suppress(asyncio.CancelledError):
-            await _until_first(_pump(rtp, forward), _pump(rtcp, ignore), ffmpeg)
-        while (datagram := rtp.receive()) is not None:
-            forward(datagram)
+            await _until_first(_pump(rtp, forward, _SEND_GAP), _pump(rtcp, ignore), ffmpeg)
+            await _take_arrived(rtp, forward, _SEND_GAP)
         counts.lost_before = rtp.lost
     return counts
 
@@ -292,8 +301,7 @@ async def receive(
             async with asyncio.timeout(deadline):
                 await _until_first(quiet(), *(_pump(port.receiver, port.take) for port in ports.values()))
         for port in ports.values():
-            while (datagram := port.receiver.receive()) is not None:
-                port.take(datagram)
+            await _take_arrived(port.receiver, port.take)
             port.counts.lost = port.receiver.lost
         return {number: port.counts for number, port in ports.items()}
 

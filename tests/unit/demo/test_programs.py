@@ -28,6 +28,7 @@ from vmhost.names import Callers, Grant, NameServer, Registration, Resolution
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 60.0
+SO_RCVBUFFORCE = 33
 KEY = "00112233445566778899aabbccddeeff" * 2
 OTHER_KEY = "ff112233445566778899aabbccddeeff" * 2
 ANOTHER_STREAM = b"\x80\x21\x00\x00" + bytes(4) + b"next" + b"\x47\x12\x34\x10" + bytes(184)
@@ -68,7 +69,7 @@ class Link:
         """Runs the program behind this link, from when all its ports are registered."""
         names = NameServer("lo", Callers({self.address: {self.name: self._ports}}), self)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as receiver:
-            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
             receiver.bind((str(self.gateway), 9))
             listening = asyncio.create_task(self._listen(receiver))
             process = None
