@@ -1,0 +1,5 @@
+"""`python -m phonepl`."""
+
+from phonepl.command import main
+
+main()
