@@ -55,7 +55,7 @@ _STDLIB = "usr/lib/python3.11"
 # What no packet program needs, or what needs shared libraries that guests lack.
 _STDLIB_LEFT_OUT = re.compile(
     r"(test|unittest|idlelib|lib2to3|distutils|ensurepip|pydoc_data|tkinter|turtledemo|venv|curses|dbm|sqlite3"
-    r"|ctypes|xmlrpc|wsgiref|__phello__)/.*|(turtle|pydoc|doctest|pdb|antigravity|this|__hello__)\.py"
+    r"|ctypes|xmlrpc|wsgiref|__phello__)/.*|(sitecustomize|apport_python_hook|turtle|pydoc|doctest|pdb|antigravity|this|__hello__)\.py"
     r"|lib-dynload/(_bz2|_codecs_|_crypt|_ctypes|_curses|_dbm|_hashlib|_lzma|_sqlite3|_ssl|_test|_uuid|_xx"
     r"|audioop|nis|ossaudiodev|readline|xx).*"
 )
