@@ -1,0 +1,188 @@
+"""What a data plane is to these tests: tables and frames in; frames, verdicts and counters out.
+
+To add one, write a class with ``run`` and put it into ``planes.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from scapy.layers.l2 import Ether
+
+from controller.steering.drops import Drop
+from controller.steering.model import Tables, Unit
+from controller.steering.oracle import Oracle
+from controller.steering.outcome import Counters, Step
+
+START = 1000.0
+"""When the first frame arrives, seconds; a lifetime before it lies in the past, not below zero."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A frame enters by ``device``, ``wait`` seconds after the step before."""
+
+    device: str
+    frame: bytes
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class SetAlive:
+    """The control unit declares a unit alive or dead (R3)."""
+
+    unit: int
+    alive: bool
+
+
+Event = Arrival | SetAlive
+
+
+@dataclass(frozen=True, order=True)
+class Sent:
+    device: str
+    frame: bytes
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What became of one frame; ``sent`` and ``drops`` sorted, since copies may overtake each other."""
+
+    sent: tuple[Sent, ...] = ()
+    drops: tuple[Drop, ...] = ()
+    to_host: bool = False
+
+    def __str__(self) -> str:
+        parts = [f"sent on {sent.device}: {sent.frame.hex()}" for sent in self.sent]
+        parts += [f"dropped {drop.label}" for drop in self.drops] + ["to host"] * self.to_host
+        return "; ".join(parts) or "nothing at all"
+
+
+def observation(sent: Sequence[Sent], drops: Sequence[Drop], to_host: bool) -> Observation:
+    return Observation(tuple(sorted(sent)), tuple(sorted(drops)), to_host)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One observation for each ``Arrival``, and the counters after the last."""
+
+    observations: list[Observation]
+    counters: Counters
+
+
+class DataPlane(Protocol):
+    """An executor of the steering rules."""
+
+    name: str
+    edge: bool
+    """It has no guests: no bindings, no rows of kind guest (P4)."""
+    virtual_time: bool
+    """``Arrival.wait`` costs no real time."""
+    shortest_frame: int
+    """Bytes; shorter frames cannot be brought to it."""
+
+    def run(self, tables: Tables, events: Sequence[Event]) -> Run:
+        """Start anew with ``tables``, all counters zero and nothing learnt, and let the events happen."""
+        ...
+
+
+class OraclePlane:
+    name = "oracle"
+    edge = False
+    virtual_time = True
+    shortest_frame = 0
+
+    def run(self, tables: Tables, events: Sequence[Event]) -> Run:
+        return self.explain(tables, events)[0]
+
+    def explain(self, tables: Tables, events: Sequence[Event]) -> tuple[Run, list[list[Step]]]:
+        """Also which rules each frame met."""
+        tables = replace(tables, unit=dict(tables.unit))
+        oracle, now = Oracle(tables), START
+        observations, traces = [], []
+        for event in events:
+            if isinstance(event, SetAlive):
+                tables.unit[event.unit] = Unit(event.alive)
+                continue
+            now += event.wait
+            outcome = oracle.receive(event.device, event.frame, now)
+            sent = [Sent(emission.device, emission.frame) for emission in outcome.emissions]
+            observations.append(observation(sent, outcome.drops, outcome.to_host))
+            traces.append(outcome.trace)
+        return Run(observations, oracle.counters), traces
+
+
+def check(tables: Tables, events: Sequence[Event], expected: Run, actual: Run, plane: str) -> None:
+    """Raise an AssertionError that reproduces the first difference."""
+    arrivals = [event for event in events if isinstance(event, Arrival)]
+    assert len(expected.observations) == len(arrivals), "an expectation for each frame"
+    assert len(actual.observations) == len(arrivals), f"{plane} lost count of the frames"
+    for number, (wanted, seen) in enumerate(zip(expected.observations, actual.observations, strict=True)):
+        if seen != wanted:
+            raise AssertionError(
+                _report(tables, events, number, str(wanted), str(actual.observations[number]), plane)
+            )
+    if _plain(actual.counters) != _plain(expected.counters):
+        last = len(arrivals) - 1
+        wanted_counters, counters = _plain(expected.counters), _plain(actual.counters)
+        raise AssertionError(_report(tables, events, last, str(wanted_counters), str(counters), plane))
+    assert actual.counters.conserved, f"{plane}: packets are not conserved (R10): {actual.counters}"
+
+
+def _plain(counters: Counters) -> dict[str, object]:
+    """Without what counted nothing."""
+    return {
+        "received": counters.received,
+        "copies": counters.copies,
+        "sent": counters.sent,
+        "to_host": counters.to_host,
+        "drops": {drop.label: count for drop, count in sorted(counters.drops.items()) if count},
+        "channels": {
+            number: (count.packets, count.bytes)
+            for number, count in sorted(counters.channels.items())
+            if count.packets
+        },
+    }
+
+
+def _report(
+    tables: Tables, events: Sequence[Event], number: int, expected: object, actual: object, plane: str
+) -> str:
+    lines = [
+        f"{plane} disagrees on frame {number}",
+        f"expected: {expected}",
+        f"{plane}: {actual}",
+        "",
+        "events:",
+    ]
+    traces = iter(OraclePlane().explain(tables, events)[1])
+    count = 0
+    for event in events:
+        if isinstance(event, SetAlive):
+            lines.append(f"      unit {event.unit} is {'alive' if event.alive else 'dead'}")
+            continue
+        lines.append(
+            f"{'>>> ' if count == number else '    '}{count} after {event.wait} s: {scapy_line(event)}"
+        )
+        lines.append("          oracle: " + " | ".join(map(str, next(traces))))
+        count += 1
+        if count > number:
+            break
+    lines += ["", "tables:"]
+    lines += [f"    {table} {key}: {row}" for table, key, row in tables.rows()]
+    return "\n".join(lines)
+
+
+def scapy_line(arrival: Arrival) -> str:
+    """A line for a scapy prompt that sends this very frame."""
+    frame = f'Ether(bytes.fromhex("{arrival.frame.hex()}"))'
+    return f'sendp({frame}, iface="{arrival.device}")  # {_summary(arrival)}'
+
+
+def _summary(arrival: Arrival) -> str:
+    try:
+        return str(Ether(arrival.frame).summary())
+    except Exception as error:  # scapy's dissectors meet frames that were broken on purpose
+        return f"{len(arrival.frame)} bytes ({error!r})"

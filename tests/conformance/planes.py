@@ -1,0 +1,9 @@
+"""Every data plane that conformance is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.conformance.plane import DataPlane, OraclePlane
+
+PLANES: dict[str, Callable[[], DataPlane]] = {"oracle": OraclePlane}

@@ -1,0 +1,47 @@
+"""Each data plane agrees with the oracle, packet for packet, on tables and frames that nobody thought of."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller.steering.drops import Drop
+from controller.steering.model import Tables
+from tests.conformance.plane import DataPlane, Event, OraclePlane, check
+from tests.conformance.strategies import worlds
+from tests.conformance.test_golden import ELSEWHERE
+
+
+@pytest.mark.req("R10", "R9")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(data=st.data())
+def test_every_frame_meets_the_oracles_fate(plane: DataPlane, data: st.DataObject) -> None:
+    tables, events = data.draw(
+        worlds(guests=not plane.edge, waits=plane.virtual_time, shortest_frame=plane.shortest_frame)
+    )
+    expected = OraclePlane().run(tables, events)
+    check(tables, events, expected, plane.run(tables, events), plane.name)
+
+
+def test_the_generator_reaches_every_fate() -> None:
+    """Generated frames that were all dropped for one reason would prove little."""
+    fates: Counter[object] = Counter()
+
+    @settings(max_examples=300, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(worlds())
+    def collect(world: tuple[Tables, list[Event]]) -> None:
+        run = OraclePlane().run(*world)
+        for observation in run.observations:
+            fates.update(observation.drops)
+            fates["sent"] += len(observation.sent)
+            fates["copied"] += len(observation.sent) > 1
+            fates["to host"] += observation.to_host
+
+    collect()
+    rare = {Drop.GUEST_RATE}  # takes two hundred packets
+    assert {"sent", "copied", "to host", *Drop} - set(ELSEWHERE) - rare <= set(fates)
+    dropped = sum(count for fate, count in fates.items() if isinstance(fate, Drop))
+    assert fates["sent"] > dropped / 4, fates

@@ -1,0 +1,40 @@
+"""Each data plane does what was written down by hand for each rule and each reason to drop."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.steering.drops import Drop
+from tests.conformance import golden_frames, golden_rules
+from tests.conformance.plane import DataPlane, check
+from tests.conformance.script import CASES, Case
+
+assert golden_frames and golden_rules  # they fill CASES
+
+ELSEWHERE = {
+    Drop.DEVICE_DROP,  # a device's doing: on real devices only
+    Drop.NOT_REWRITABLE,  # kernel programs
+    Drop.RATE_LIMITED,  # reservations
+}
+
+
+def _parameter(case: Case) -> object:
+    marks = [pytest.mark.req(*case.requirements)]
+    return pytest.param(case, id=case.name, marks=marks)
+
+
+@pytest.mark.parametrize("case", map(_parameter, CASES))
+def test_golden_case(case: Case, plane: DataPlane) -> None:
+    if plane.edge and not case.edge:
+        pytest.skip(f"{plane.name} has no guests")
+    if case.waits and not plane.virtual_time:
+        pytest.skip(f"{plane.name} has no time of its own to wait in")
+    if case.shortest_frame < plane.shortest_frame:
+        pytest.skip(f"{plane.name} cannot be given less than {plane.shortest_frame} bytes")
+    actual = plane.run(case.script.tables, case.script.events)
+    check(case.script.tables, case.script.events, case.script.expected, actual, plane.name)
+
+
+def test_every_reason_to_drop_has_a_case() -> None:
+    met = {drop for case in CASES for drop in case.script.counters.drops}
+    assert met == set(Drop) - ELSEWHERE
