@@ -323,15 +323,9 @@ MACS = st.sampled_from(
 )
 
 
-LIKELY_FAULTS = (
-    "udp_checksum",
-    "udp_checksum",
-    "source_mac",
-    "destination_mac",
-    "fragment",
+LIKELY_FAULTS = ("udp_checksum", "source_mac", "destination_mac", "fragment", "protocol", "protocol")
     "protocol",
-    "protocol",
-)
+) * 2
 
 
 @composite
@@ -368,6 +362,9 @@ def broken(draw: DrawFn, frame: Frame) -> Frame:
     return frame
 
 
+ETHERTYPES = st.sampled_from((b"\x88\xcc", b"\x08\0", b"\x86\xdd", b"\x08\x06", b"\0\x26"))
+
+
 @composite
 def arrivals(draw: DrawFn, rows: Tables, guests: bool, waits: bool) -> Arrival:
     wait = draw(st.sampled_from((0.0, 0.0, 0.0, 0.5, 1.5, 30.0, 61.0))) if waits else 0.0
@@ -377,7 +374,10 @@ def arrivals(draw: DrawFn, rows: Tables, guests: bool, waits: bool) -> Arrival:
     kind = draw(st.sampled_from(kinds))
     if kind == "noise":
         device = draw(st.sampled_from(DEVICES if guests else (WAN, LAN)))
-        return Arrival(device, draw(st.binary(max_size=100)), wait)
+        noise = draw(st.binary(max_size=100))
+        if draw(st.booleans()):
+            noise = OWN_MACS[device].octets + PEER_MACS[device].octets + draw(ETHERTYPES) + noise
+        return Arrival(device, noise, wait)
     if kind == "house":
         return Arrival(*draw(housekeeping_frames()), wait)
     strategy = {
