@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from structlog.dev import plain_traceback
 
 from dipronn.errors import DipronnError
 from dipronn.v1 import unit_pb2
@@ -36,6 +37,11 @@ def main() -> int:
     arguments = parser.parse_args()
     level = logging.DEBUG if arguments.verbose else logging.INFO
     structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

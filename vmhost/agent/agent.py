@@ -18,14 +18,15 @@ from controller.steering import wire
 from controller.steering.model import Address, Endpoint, Link, LinkKey, Tables, Unit
 from dipronn.errors import DipronnError, InvalidSession, Unavailable
 from dipronn.v1 import unit_pb2
+from ebpf.devices import require_ready
 from ebpf.loader import SteeringProgram
 from vmhost.agent.bundles import BundleCache
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.desired import BASE, desired_state, session_of
 from vmhost.agent.execute import converge, execute
-from vmhost.agent.host import HeldSlice, Host, attribute
+from vmhost.agent.host import HeldSlice, Host, OpenTapFor, attribute, open_machine_tap
 from vmhost.agent.join import Membership
-from vmhost.agent.links import link_rows, measure, takes_redirects
+from vmhost.agent.links import link_rows, measure
 from vmhost.agent.naming import Names
 from vmhost.agent.neighbours import NextHop, NextHops
 from vmhost.agent.plan import TABLES, Machine, SliceState, plan
@@ -51,7 +52,12 @@ class Agent:
     """One unit. ``start`` converges to the stored state, ``run`` is a member of the node until cancelled."""
 
     def __init__(
-        self, config: AgentConfig, store: Store, program: SteeringProgram, driver: VmDriver | None
+        self,
+        config: AgentConfig,
+        store: Store,
+        program: SteeringProgram,
+        driver: VmDriver | None,
+        open_tap: OpenTapFor = open_machine_tap,
     ) -> None:
         self._config = config
         self._store = store
@@ -60,7 +66,7 @@ class Agent:
         self._membership = Membership(config.control, self._hello, self._order)
         self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
         self._names = Names(store, lambda report: self._report(name=report))
-        self._host = Host(program, driver, self._bundles, self._names)
+        self._host = Host(program, driver, self._bundles, self._names, open_tap)
         self._hops = NextHops([link.key for link in config.links], self._hops_changed)
         self._links: list[unit_pb2.UnitLink] = []
         self._resources = unit_pb2.Resources()
@@ -70,7 +76,6 @@ class Agent:
         self._receivers: dict[int, dict[int, Address]] = {}
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._spawned: dict[str, float] = {}
-        self._lossy: set[str] = set()
 
     async def run(self) -> None:
         """Converge, then serve the control unit until cancelled. Everything goes on without the agent."""
@@ -114,7 +119,7 @@ class Agent:
             else:
                 self._slices[session] = stored[session]
         self._describe()
-        await self._check_devices({link.device for link in config.links})
+        await self._check_links()
         _log.info("unit ready", unit=config.unit, slices=len(self._slices), machines=len(adopted))
 
     def _adopted(self, info: VmInfo, desired: Mapping[int, SliceState]) -> Machine:
@@ -165,7 +170,6 @@ class Agent:
                 raise
             self._slices[session] = slice_
         await self._tidy()
-        await self._check_devices({row.device for row in desired.rows.endpoint.values()})
 
     async def _remove(self, session: int) -> None:
         if session == BASE:
@@ -262,17 +266,14 @@ class Agent:
                     rows[number] = _completed(rows[number], moved[address])
                     self._program.insert("endpoint", number, rows[number])
 
-    async def _check_devices(self, devices: set[str]) -> None:
-        """Say when frames redirected to an own link would be lost, and when that has passed."""
-        for device in devices & {link.device for link in self._config.links}:
-            lossy = await asyncio.to_thread(takes_redirects, socket.if_nametoindex(device)) is False
-            if lossy and device not in self._lossy:
-                _log.warning(
-                    "frames sent to this device are lost: its peer has neither XDP nor GRO",
-                    device=device,
-                    remedy="ethtool -K <peer> gro on",
-                )
-            (self._lossy.add if lossy else self._lossy.discard)(device)
+    async def _check_links(self) -> None:
+        """Say which links would lose what is sent to them; rows that send there will be refused."""
+        for link in self._links:
+            index = socket.if_nametoindex(link.device)
+            try:
+                await asyncio.to_thread(require_ready, index, link.mtu)
+            except Unavailable as error:
+                _log.warning("a link is not ready", error=str(error))
 
     # what happens
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -35,19 +33,41 @@ from vmhost.agent.plan import (
     rows_naming,
 )
 from vmhost.tap import Tap, open_tap
-from vmhost.vm.spec import VmDriver
+from vmhost.vm.spec import VmDriver, VmState
 
 _log = structlog.get_logger(__name__)
 _BREATH = 1000  # rows written between two looks at what else the agent has to do
+
+
+OpenTapFor = Callable[[Machine], Awaitable[Tap]]
+
+
+async def open_machine_tap(machine: Machine) -> Tap:
+    """The tap of a machine, up, with the host's MAC and the gateways' addresses. Raises Unavailable."""
+    spec = machine.spec
+    tap = await open_tap(machine.device, spec.mac, spec.addresses, gateways=spec.gateways, mtu=spec.mtu)
+    try:
+        async with AsyncIPRoute() as route:
+            await route.link("set", index=tap.index, address=machine.host_mac)
+    except BaseException:
+        tap.close()
+        raise
+    return tap
 
 
 class Host:
     """The parts of a unit that all its slices share. ``driver`` is None on a unit that runs no machines."""
 
     def __init__(
-        self, program: SteeringProgram, driver: VmDriver | None, bundles: BundleCache, names: Names
+        self,
+        program: SteeringProgram,
+        driver: VmDriver | None,
+        bundles: BundleCache,
+        names: Names,
+        open_tap: OpenTapFor = open_machine_tap,
     ) -> None:
         self.program = program
+        self.open_tap = open_tap
         self.bundles = bundles
         self.names = names
         self.taps: dict[str, Tap] = {}
@@ -74,16 +94,15 @@ class HeldSlice:
                 for sha256 in machine.bundles:
                     await host.bundles.ensure(sha256)
             case OpenTap(machine):
-                await self._open_tap(machine)
+                if machine.running:
+                    await self._open_tap(machine)
             case CloseTap(machine):
-                if tap := host.taps.pop(machine.device, None):
-                    tap.close()
+                self._close_tap(machine)
             case Attach(device):
                 host.program.attach(device)
                 state.attached.add(device)
             case Detach(device):
-                if _exists(device):
-                    host.program.detach(device)
+                host.program.detach(device)
                 state.attached.discard(device)
             case ServeNames(machine):
                 if machine.running:
@@ -93,11 +112,13 @@ class HeldSlice:
                 await host.names.end(machine)
                 state.serving.discard(machine.spec.name)
             case StartVm(machine):
-                await self._start(machine)
+                if machine.running:
+                    await self._start(machine)
             case StopVm(machine):
                 await host.driver.stop(machine.spec.name)
                 host.names.forget_machine(machine)
                 state.machines.pop(machine.spec.name, None)
+                self._close_tap(machine)
             case ChangeRows(table, changes):
                 await self._change(table, changes)
 
@@ -112,26 +133,29 @@ class HeldSlice:
             await self.do(step)
 
     async def _open_tap(self, machine: Machine) -> None:
-        if not machine.running or machine.device in self._host.taps:
-            return
-        spec = machine.spec
-        tap = await open_tap(machine.device, spec.mac, spec.addresses, gateways=spec.gateways, mtu=spec.mtu)
-        self._host.taps[machine.device] = tap
-        async with AsyncIPRoute() as route:
-            await route.link("set", index=tap.index, address=machine.host_mac)
+        if machine.device not in self._host.taps and not self._runs(machine):
+            self._host.taps[machine.device] = await self._host.open_tap(machine)
+            self._host.program.attach(machine.device)
+            self.state.attached.add(machine.device)
+
+    def _close_tap(self, machine: Machine) -> None:
+        if tap := self._host.taps.pop(machine.device, None):
+            tap.close()
+        if not self._runs(machine):
+            self.state.attached.discard(machine.device)
 
     async def _start(self, machine: Machine) -> None:
-        if not machine.running:
-            return
         host, name = self._host, machine.spec.name
-        tap = host.taps.get(machine.device)
-        if tap is None:  # it runs already: its tap was handed over
-            return
-        if name in host.driver.vms():  # dead, and kept for its log
-            await host.driver.stop(name)
-        await host.driver.start(machine.spec, tap)
-        host.taps.pop(machine.device).close()
+        if not self._runs(machine):
+            await self._open_tap(machine)
+            await host.driver.stop(name)  # one that died is kept for its log until now
+            await host.driver.start(machine.spec, host.taps[machine.device])
+            host.taps.pop(machine.device).close()
         self.state.machines[name] = machine
+
+    def _runs(self, machine: Machine) -> bool:
+        info = self._host.driver.vms().get(machine.spec.name)
+        return info is not None and info.state in (VmState.STARTING, VmState.RUNNING)
 
     async def _change(self, table: str, changes: tuple[RowChange, ...]) -> None:
         rows = getattr(self.state.rows, table)
@@ -158,10 +182,3 @@ def attribute(rows: Tables, desired: Mapping[int, SliceState]) -> tuple[dict[int
         owner = owners.get((table, key))
         getattr(nobody if owner is None else found[owner], table)[key] = value
     return found, nobody
-
-
-def _exists(device: str) -> bool:
-    with suppress(OSError):
-        socket.if_nametoindex(device)
-        return True
-    return False

@@ -1,27 +1,17 @@
-"""The unit's own links as they really are: MAC, addresses, MTU, and whether redirected frames arrive."""
+"""The unit's own links as they really are: MAC, addresses and MTU, by netlink."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-import structlog
 from pyroute2 import AsyncIPRoute
-from pyroute2.netlink import NLM_F_REQUEST, genlmsg
-from pyroute2.netlink.generic import GenericNetlinkSocket
 
 from controller.steering.model import Link, LinkKey, LinkKind, Mac
 from dipronn.errors import Unavailable
 from dipronn.v1 import unit_pb2
 from vmhost.agent.config import LinkConfig
-
-_log = structlog.get_logger(__name__)
-
-_NETDEV_CMD_DEV_GET = 1
-_NDO_XMIT = 1 << 2
-"""netdev's xdp-features: the device takes redirected frames (a veth: because its peer has XDP or GRO)."""
 
 
 @dataclass(frozen=True)
@@ -106,28 +96,3 @@ def link_rows(links: Iterable[LinkConfig], measured: Iterable[unit_pb2.UnitLink]
         )
         for link, real in zip(links, measured, strict=True)
     }
-
-
-class _netdev(genlmsg):  # type: ignore[misc]
-    nla_map = (
-        ("NETDEV_A_DEV_UNSPEC", "none"),
-        ("NETDEV_A_DEV_IFINDEX", "uint32"),
-        ("NETDEV_A_DEV_PAD", "none"),
-        ("NETDEV_A_DEV_XDP_FEATURES", "uint64"),
-    )
-
-
-def takes_redirects(index: int) -> bool | None:
-    """Whether frames redirected to a device arrive; None if this kernel does not say (before 6.3)."""
-    try:
-        with GenericNetlinkSocket() as netlink:
-            netlink.bind("netdev", _netdev)
-            request = _netdev()
-            request["cmd"], request["version"] = _NETDEV_CMD_DEV_GET, 1
-            request["attrs"] = [("NETDEV_A_DEV_IFINDEX", index)]
-            answers = netlink.nlm_request(request, msg_type=netlink.prid, msg_flags=NLM_F_REQUEST)
-            features = next(iter(answers)).get_attr("NETDEV_A_DEV_XDP_FEATURES")
-    except (OSError, StopIteration, struct.error) as error:
-        _log.debug("the kernel does not tell a device's XDP features", error=str(error))
-        return None
-    return None if features is None else bool(features & _NDO_XMIT)

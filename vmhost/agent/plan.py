@@ -3,8 +3,8 @@
 ``plan(desired, observed)`` compares two states of one slice. Steps are data; every step has an undo, and
 doing a step that is done already changes nothing, so a plan may be repeated after a crash.
 
-The order of steps: machines that are replaced go first, with the rows that name their taps; taps are opened,
-XDP attached (a tap without a link row drops everything), units and links inserted; machines start; then
+The order of steps: machines that are replaced go first, with the rows that name their taps; taps are opened
+with XDP on them (a tap without a link row drops everything), units and links inserted; machines start; then
 endpoints, slots, channels, forks; then peers, flows and bindings, which flips traffic to the new rows. What
 is no longer wanted goes in the opposite order.
 """
@@ -72,6 +72,8 @@ class FetchBundles:
 
 @dataclass(frozen=True)
 class OpenTap:
+    """Make a machine's tap, with the steering program on it."""
+
     machine: Machine
 
     def undo(self) -> CloseTap:
@@ -80,6 +82,8 @@ class OpenTap:
 
 @dataclass(frozen=True)
 class CloseTap:
+    """Let go of a tap. One that a machine holds goes with the machine."""
+
     machine: Machine
 
     def undo(self) -> OpenTap:
@@ -124,6 +128,8 @@ class EndNames:
 
 @dataclass(frozen=True)
 class StartVm:
+    """Start a machine behind its tap, which is opened if that was not done before."""
+
     machine: Machine
 
     def undo(self) -> StopVm:
@@ -132,7 +138,7 @@ class StartVm:
 
 @dataclass(frozen=True)
 class StopVm:
-    """Its undo starts the machine afresh: its programs register again."""
+    """End a machine and its tap. The undo starts it afresh: its programs register again."""
 
     machine: Machine
 
@@ -184,7 +190,7 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
     replaced = [machine for machine in stopping if {machine.device, machine.spec.name} & taken]
     going = [machine for machine in stopping if machine not in replaced]
     # A tap that is opened again is another interface: rows that name it must be written anew.
-    outdated = rows_naming(observed.rows, fresh_taps)
+    outdated = rows_naming(observed.rows, fresh_taps | {machine.device for machine in replaced})
     before = _without(observed.rows, outdated)
 
     steps: list[Step] = [FetchBundles(machine) for machine in starting]
@@ -192,7 +198,7 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
     for machine in replaced:
         steps += _end(machine, observed)
     steps += [OpenTap(machine) for machine in starting]
-    steps += [Attach(device) for device in sorted(desired.attached - (observed.attached - fresh_taps))]
+    steps += [Attach(device) for device in sorted(desired.attached - observed.attached - fresh_taps)]
     steps += _put(GROUND, desired.rows, before)
     ended = {machine.spec.name for machine in replaced}
     for name, machine in desired.machines.items():
@@ -213,7 +219,7 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
 def _end(machine: Machine, observed: SliceState) -> list[Step]:
     """A machine's end. The steering program stays on the tap to the last, so that nothing slips past it."""
     steps: list[Step] = [EndNames(machine)] if machine.spec.name in observed.serving else []
-    return [*steps, StopVm(machine), Detach(machine.device), CloseTap(machine)]
+    return [*steps, StopVm(machine)]
 
 
 def _differing(these: Mapping[str, Machine], others: Mapping[str, Machine]) -> list[Machine]:

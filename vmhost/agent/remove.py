@@ -17,6 +17,7 @@ import structlog
 from pyroute2 import AsyncIPRoute
 
 from dipronn.errors import TimedOut
+from ebpf.devices import attach_xdp
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.links import interfaces
 from vmhost.agent.machines import open_driver
@@ -81,6 +82,6 @@ async def _detach(config: AgentConfig, store: Store) -> None:
     async with AsyncIPRoute() as route:
         for index, interface in (await interfaces(route)).items():
             if interface.name in wanted and interface.xdp:
-                await route.link("set", index=index, xdp_fd=-1)
+                attach_xdp(index, -1)
     async with NextHops([link.key for link in config.links], lambda _: None) as hops:
         await hops.release_all()
