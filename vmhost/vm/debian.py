@@ -50,7 +50,7 @@ class DebianPackages:
         if folder.is_dir():
             return folder
         self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".fetch-") as temporary:
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".tmp-") as temporary:
             work = Path(temporary)
             archive = self._download(name, work)
             done = work / "done"

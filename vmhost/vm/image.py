@@ -12,6 +12,7 @@ import hashlib
 import os
 import py_compile
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -63,8 +64,10 @@ _STDLIB_LEFT_OUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class GuestImages:
-    """The parts that all VMs share. `modules`: per bus ("virtio_mmio", "virtio_pci"), in loading order."""
+    """The parts that all VMs share, in the cache folder `folder`. `modules`: per bus ("virtio_mmio",
+    "virtio_pci"), in loading order."""
 
+    folder: Path
     kernel: Path
     kernel_version: str
     small: Path
@@ -100,7 +103,10 @@ def prepare_images(cache: Path) -> GuestImages:
     """
     cache = cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "lock"):
+    with locked(cache):
+        # What a killed run left; the lock says that nobody is at it now.
+        for residue in (*cache.glob(".tmp-*"), *cache.glob("packages/.tmp-*")):
+            shutil.rmtree(residue) if residue.is_dir() else residue.unlink()
         packages = DebianPackages(cache)
         kernel_package = packages.dependency(_KERNEL_PACKAGE, "linux-image-")
         tree = packages.root(kernel_package)
@@ -115,6 +121,7 @@ def prepare_images(cache: Path) -> GuestImages:
             for python in (False, True)
         }
         return GuestImages(
+            folder=cache,
             kernel=kernel,
             kernel_version=packages.version(kernel_package),
             small=images[False],
@@ -124,8 +131,9 @@ def prepare_images(cache: Path) -> GuestImages:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
+def locked(cache: Path) -> Iterator[None]:
+    """One process at a time fills the cache folder; temporary things in it are named .tmp-*."""
+    with (cache / "lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -170,9 +178,9 @@ def _cached_base(
         return image
     for older in cache.glob(f"base-{kind}-*"):
         older.unlink()  # running VMs hold theirs open
-    with tempfile.NamedTemporaryFile(dir=cache, prefix=".base-") as temporary:
+    with tempfile.NamedTemporaryFile(dir=cache, prefix=".tmp-") as temporary:
         cpio = CpioWriter(temporary)
-        _write_small(cpio, packages, modules)
+        _write_small(cpio, packages, modules, _compile_init(cache))
         if python:
             _write_python(cpio, packages)
         cpio.close()
@@ -184,12 +192,12 @@ def _cached_base(
     return image
 
 
-def _write_small(cpio: CpioWriter, packages: DebianPackages, modules: list[Path]) -> None:
+def _write_small(cpio: CpioWriter, packages: DebianPackages, modules: list[Path], init: bytes) -> None:
     cpio.character_device("dev/console", 5, 1)
     for folder in ("proc", "sys", "programs", "run", "etc/dipronn"):
         cpio.directory(folder)
     cpio.directory("tmp", 0o1777)
-    cpio.file("init", _compile_init(), 0o755)
+    cpio.file("init", init, 0o755)
     busybox = next(packages.root("busybox-static").glob("**/bin/busybox"))
     cpio.file("bin/busybox", busybox.read_bytes(), 0o755)
     listed = subprocess.run([str(busybox), "--list"], check=True, capture_output=True, text=True).stdout
@@ -201,8 +209,8 @@ def _write_small(cpio: CpioWriter, packages: DebianPackages, modules: list[Path]
         cpio.file(f"lib/modules/{module.name}", module.read_bytes())
 
 
-def _compile_init() -> bytes:
-    with tempfile.TemporaryDirectory(prefix="dipronn-init-") as folder:
+def _compile_init(cache: Path) -> bytes:
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".tmp-") as folder:
         out = Path(folder) / "init"
         command = ["gcc", "-static", "-Os", "-s", "-Wall", "-o", str(out), str(_INIT_SOURCE)]
         try:

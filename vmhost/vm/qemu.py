@@ -138,7 +138,7 @@ class QemuDriver:
         try:
             directory.write_record(record)
             with ExitStack() as stack:
-                initramfs = stack.enter_context(tempfile.TemporaryFile(dir=directory.path))
+                initramfs = stack.enter_context(tempfile.TemporaryFile(dir=self._images.folder))
                 await asyncio.to_thread(self._images.write_initramfs, initramfs, spec, self._machine.bus)
                 os.fchmod(initramfs.fileno(), 0o444)
                 child = self._spawn(stack, record, directory, initramfs.fileno(), tap.fileno())
@@ -367,12 +367,17 @@ def spawn_unprivileged(
     errors: int,
     *,
     max_file_bytes: int = LOG_BYTES,
+    outlives_us: bool = True,
 ) -> subprocess.Popen[bytes]:
     """Start QEMU as a user without rights, in a session of its own, with these descriptors and no others.
 
-    It can write no file beyond `max_file_bytes`, and drops what goes to its log then. Raises
-    Unavailable if it is not installed.
+    It can write no file beyond `max_file_bytes`, and drops what goes to its log then. Unless it
+    `outlives_us`, it is killed when the calling thread ends. Raises Unavailable if it is not installed.
     """
+    # prlimit and setpriv replace themselves by QEMU.
+    bound = ["prlimit", f"--fsize={max_file_bytes}", "--core=0", "--"]
+    if not outlives_us:
+        bound = ["setpriv", "--pdeathsig", "KILL", "--", *bound]
     groups: list[int] = []
     if machine.accelerator is Accelerator.KVM:
         with contextlib.suppress(OSError):
@@ -381,7 +386,7 @@ def spawn_unprivileged(
                 groups.append(kvm.st_gid)
     try:
         return subprocess.Popen(
-            ["prlimit", f"--fsize={max_file_bytes}", "--core=0", "--", *command],
+            [*bound, *command],
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
@@ -396,7 +401,7 @@ def spawn_unprivileged(
             env={"PATH": os.defpath},
         )
     except FileNotFoundError as error:
-        raise Unavailable("prlimit (util-linux) is not installed; run `make setup`") from error
+        raise Unavailable(f"{bound[0]} (util-linux) is not installed; run `make setup`") from error
 
 
 def _rotate(path: Path, limit: int) -> None:

@@ -15,13 +15,14 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from dipronn.errors import Unavailable
-from vmhost.vm.image import GuestImages
+from vmhost.vm.image import GuestImages, locked
 from vmhost.vm.machine import Accelerator, Descriptors, Machine, MachineType, qemu_command
 from vmhost.vm.qemu import DEFAULT_UIDS, spawn_unprivileged
 from vmhost.vm.reports import GuestReports
@@ -66,27 +67,30 @@ async def probe_machines(cache: Path, images: GuestImages, uid: int = DEFAULT_UI
     """The trials up to the first that succeeds, best candidate first."""
     kept = cache / "machine.json"
     key = [boot_id(), _qemu_version(), images.kernel_version, images.small.name]
-    if (found := _read(kept, key)) is not None:
-        return found
-    trials: list[Trial] = []
-    for machine in candidates():
-        trials.append(await try_machine(machine, images, uid))
-        if trials[-1].seconds is not None:
-            break
-    _write(kept, key, trials)
-    return tuple(trials)
+    with ExitStack() as stack:
+        # Units that start together wait for the one that tries.
+        await asyncio.to_thread(stack.enter_context, locked(cache))
+        if (found := _read(kept, key)) is not None:
+            return found
+        trials: list[Trial] = []
+        for machine in candidates():
+            trials.append(await try_machine(machine, images, uid))
+            if trials[-1].seconds is not None:
+                break
+        _write(kept, key, trials)
+        return tuple(trials)
 
 
 async def try_machine(machine: Machine, images: GuestImages, uid: int = DEFAULT_UIDS[-1]) -> Trial:
     """Boot a guest without a network and wait for its report; nothing is left afterwards."""
     if machine.accelerator is Accelerator.TCG and machine.type is MachineType.MICROVM and not machine.tsc_khz:
         return Trial(machine, None, "the host's clock rate is unknown, without which it may hang")
-    with tempfile.TemporaryDirectory(prefix="dipronn-trial-") as folder:
+    with tempfile.TemporaryDirectory(dir=images.folder, prefix=".tmp-") as folder:
         directory = RunDirectory(Path(folder))
         deadline = _DEADLINE_SECONDS[machine.accelerator]
         loop = asyncio.get_running_loop()
         started = loop.time()
-        child = await asyncio.to_thread(_boot, machine, images, uid, directory)
+        child = _boot(machine, images, uid, directory)
         try:
             with directory.connect("events") as port:
                 async with asyncio.timeout(deadline):
@@ -108,8 +112,8 @@ async def try_machine(machine: Machine, images: GuestImages, uid: int = DEFAULT_
 def _boot(
     machine: Machine, images: GuestImages, uid: int, directory: RunDirectory
 ) -> subprocess.Popen[bytes]:
-    with contextlib.ExitStack() as stack:
-        initramfs = stack.enter_context(tempfile.TemporaryFile())
+    with ExitStack() as stack:
+        initramfs = stack.enter_context(tempfile.TemporaryFile(dir=images.folder))
         images.write_initramfs(initramfs, None, machine.bus)
         os.fchmod(initramfs.fileno(), 0o444)
         opened = [
@@ -123,7 +127,7 @@ def _boot(
         qmp, events = (stack.enter_context(directory.listen(name)).fileno() for name in ("qmp", "events"))
         descriptors = Descriptors(kernel, initramfs.fileno(), serial, qmp, events)
         command = qemu_command(machine, descriptors, name="trial", memory_mib=TRIAL_MEMORY_MIB, cpus=1)
-        return spawn_unprivileged(command, descriptors.all(), uid, machine, errors)
+        return spawn_unprivileged(command, descriptors.all(), uid, machine, errors, outlives_us=False)
 
 
 async def _wait_for_report(port: socket.socket) -> bool:

@@ -51,7 +51,7 @@ async def test_a_killed_qemu_is_seen_and_can_be_replaced(unit: Unit) -> None:
     await driver.stop(spec.name)
 
 
-async def test_a_guest_whose_kernel_panics_is_a_failed_vm(unit: Unit) -> None:
+async def test_a_guest_that_ends_by_itself_is_a_failed_vm(unit: Unit) -> None:
     driver = unit.driver()
     watcher = Watcher(driver)
     # Too little memory for kernel and initramfs: the guest ends before its init can report.
