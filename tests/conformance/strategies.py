@@ -324,8 +324,6 @@ MACS = st.sampled_from(
 
 
 LIKELY_FAULTS = ("udp_checksum", "source_mac", "destination_mac", "fragment", "protocol", "protocol")
-    "protocol",
-) * 2
 
 
 @composite

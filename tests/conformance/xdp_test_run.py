@@ -1,0 +1,84 @@
+"""XDP by BPF_PROG_RUN: the real program in the kernel, frame by frame, on devices that need not exist."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from controller.steering.drops import Drop
+from controller.steering.model import ForkKey, Tables
+from controller.steering.outcome import Counters, PacketCount
+from ebpf import loader
+from ebpf.loader import Sizes, SteeringProgram, TestOutcome, Verdict
+from tests.conformance.network import DEVICES
+from tests.conformance.plane import START, Event, Observation, Run, Sent, SetAlive, observation
+
+SMALL = Sizes(
+    flow=64,
+    binding=64,
+    peer=64,
+    learnt=1024,
+    fork=128,
+    branch=256,
+    channel=256,
+    slot=256,
+    endpoint=256,
+    unit=32,
+    vlan_link=64,
+    ifindex=64,
+)
+
+
+class XdpTestRun:
+    name = "xdp_test_run"
+    edge = False
+    virtual_time = True
+    shortest_frame = 14
+
+    def run(self, tables: Tables, events: Sequence[Event]) -> Run:
+        devices = {name: index for index, name in enumerate(DEVICES, 2)}
+        with SteeringProgram.load(pin_directory=None, trace=True, sizes=SMALL, devices=devices) as program:
+            program.apply(tables)
+            observations, now = [], START
+            for event in events:
+                if isinstance(event, SetAlive):
+                    program.set_alive(event.unit, event.alive)
+                    continue
+                now += event.wait
+                observations.append(_receive(program, event.device, event.frame, now))
+            return Run(observations, plain(program.counters()))
+
+
+def _receive(program: SteeringProgram, device: str, frame: bytes, now: float) -> Observation:
+    first = program.run(device, frame, now=now)
+    outcomes = [first]
+    if first.fork is not None:
+        outcomes = [
+            program.run(device, frame, copy=ForkKey(first.fork, copy), wild=first.wild, now=now)
+            for copy in range(first.copies)
+        ]
+    sent: list[Sent] = []
+    drops: list[Drop] = []
+    for outcome in outcomes:
+        match outcome:
+            case TestOutcome(verdict=Verdict.REDIRECT, device=str(to)):
+                sent.append(Sent(to, outcome.frame))
+            case TestOutcome(verdict=Verdict.DROP, reason=Drop() as reason):
+                drops.append(reason)
+            case TestOutcome(verdict=Verdict.PASS):
+                assert outcome.frame == frame, "what goes to the host goes as it came"
+            case _:
+                raise AssertionError(f"no fate: {outcome}")
+    return observation(sent, drops, first.verdict is Verdict.PASS)
+
+
+def plain(counters: loader.Counters) -> Counters:
+    """The loader's counters in the oracle's form."""
+    return Counters(
+        counters.received,
+        counters.copies,
+        counters.sent,
+        counters.to_host,
+        Counter(counters.drops),
+        {number: PacketCount(count.packets, count.bytes) for number, count in counters.channels.items()},
+    )
