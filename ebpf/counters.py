@@ -1,0 +1,69 @@
+"""Reading a unit's counters: per-CPU cells summed, and the losses that no program sees."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Mapping
+
+import numpy as np
+
+from controller.steering.drops import Drop
+from ebpf import layout
+from ebpf.bpf import Map
+from ebpf.outcome import Counters, Traffic
+
+QUEUED = 4096
+"""More copies than the fork veth and the devices' bulk queues hold at once."""
+SETTLED = 0.05
+"""Seconds in which every copy under way has arrived."""
+
+
+class CounterReader:
+    def __init__(self, maps: Mapping[str, Map]) -> None:
+        self._maps = maps
+        self._lost = 0
+        self._pending: tuple[float, int, int] | None = None
+
+    def _totals(self) -> bytes:
+        value = self._maps["totals"].lookup(bytes(4))
+        assert value is not None, "an array has all its elements"
+        return value
+
+    def read(self) -> Counters:
+        """Since the maps were made."""
+        raw = np.frombuffer(self._totals(), np.uint64).reshape(-1, ctypes.sizeof(layout.Totals) // 8)
+        total = layout.Totals.from_buffer_copy(raw.sum(axis=0).tobytes())
+        lost = self._lost_copies(total.forked, total.arrived)
+        drops = {reason: total.drops[reason] for reason in Drop if total.drops[reason]}
+        if lost:
+            drops[Drop.DEVICE_DROP] = drops.get(Drop.DEVICE_DROP, 0) + lost
+        return Counters(
+            total.received, total.copies, total.sent + lost, total.to_host, drops, self._channel_traffic()
+        )
+
+    def _lost_copies(self, forked: int, arrived: int) -> int:
+        """Copies that were ordered and will never be steered.
+
+        A device that is down or too small is skipped in silence, a full fork veth loses the rest. What is
+        missing may be under way still; it is lost for certain when nothing moved for a while, or when it is
+        more than can be queued.
+        """
+        missing = forked - arrived
+        now = time.monotonic()
+        if self._pending is None or self._pending[1] != forked or self._pending[2] != arrived:
+            self._pending = (now, forked, arrived)
+        elif now - self._pending[0] >= SETTLED:
+            self._lost = missing
+        self._lost = max(self._lost, missing - QUEUED)
+        return self._lost
+
+    def _channel_traffic(self) -> dict[int, Traffic]:
+        found: dict[int, Traffic] = {}
+        for keys, values, count in self._maps["traffic"].batches():
+            numbers = np.frombuffer(keys, np.uint32, count)
+            cells = np.frombuffer(values, np.uint64, count * self._maps["traffic"].value_bytes // 8)
+            sums = cells.reshape(count, -1, 2).sum(axis=1)
+            for i in np.flatnonzero(sums.any(1)):
+                found[int(numbers[i])] = Traffic(int(sums[i, 0]), int(sums[i, 1]))
+        return found

@@ -1,0 +1,398 @@
+"""Rows of the steering model to the kernel's, and back. Device names are translated by a ``Devices``."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from typing import Protocol, TypeVar
+
+from controller.steering.model import (
+    MAX_GUEST_ADDRESSES,
+    Address,
+    Binding,
+    BindingKey,
+    Channel,
+    Endpoint,
+    EndpointKind,
+    Flow,
+    FlowKey,
+    Link,
+    LinkKey,
+    LinkKind,
+    LinkScope,
+    Mac,
+    Peer,
+    PeerKey,
+    Selector,
+    Slot,
+    SlotKey,
+    Socket,
+    Target,
+    TargetKind,
+    Unit,
+    Unmatched,
+)
+from ebpf import layout
+
+Structure = TypeVar("Structure", bound=ctypes.Structure)
+Encoded = tuple[str, bytes, bytes]
+"""Map, key, value."""
+
+
+class Devices(Protocol):
+    """Device names and interface numbers of one network namespace."""
+
+    def index(self, name: str) -> int: ...
+    def name(self, index: int) -> str: ...
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(4, "little")
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(what)
+
+
+def _family(*addresses: Address | None) -> int:
+    versions = {address.version for address in addresses if address is not None}
+    _require(len(versions) == 1, f"one row, one IP family: {', '.join(str(a) for a in addresses if a)}")
+    return versions.pop()
+
+
+def _target(target: Target) -> int:
+    return target.id | (layout.TARGET_FORK if target.kind is TargetKind.FORK else 0)
+
+
+def _read_target(raw: int) -> Target:
+    kind = TargetKind.FORK if raw & layout.TARGET_FORK else TargetKind.CHANNEL
+    return Target(kind, raw & ~layout.TARGET_FORK)
+
+
+def _put(field: ctypes.Array[ctypes.c_uint8], packed: bytes) -> None:
+    ctypes.memmove(field, packed, len(packed))
+
+
+def _address(raw: ctypes.Array[ctypes.c_uint8], family: int) -> Address:
+    return ip_address(bytes(raw)[: 4 if family == 4 else 16])
+
+
+def _read(type_: type[Structure], raw: bytes) -> Structure:
+    return type_.from_buffer_copy(raw)
+
+
+def _mac(raw: ctypes.Array[ctypes.c_uint8]) -> Mac:
+    return Mac(bytes(raw))
+
+
+# link
+
+
+def encode_link(devices: Devices, key: LinkKey, row: Link) -> Encoded:
+    _require(row.kind is not LinkKind.FORK, "fork links are the data plane's own; a fork makes them")
+    _require(len(row.addresses) <= MAX_GUEST_ADDRESSES, f"{key.device}: a guest has at most 4 addresses")
+    _require(row.kind is not LinkKind.GUEST or row.guest_mac is not None, f"{key.device}: a guest has a MAC")
+    raw = layout.LinkRow(kind=row.kind, unmatched=row.unmatched, slice=row.slice)
+    _put(raw.mac, row.mac.octets)
+    if row.guest_mac is not None:
+        raw.has_guest_mac = 1
+        _put(raw.guest_mac, row.guest_mac.octets)
+    for address in row.gateways:
+        _put(raw.gateway4 if address.version == 4 else raw.gateway6, address.packed)
+    for i, address in enumerate(row.addresses):
+        raw.families |= (address.version == 6) << i
+        _put((raw.address4 if address.version == 4 else raw.address6)[i], address.packed)
+    return *_encode_link_key(devices, key), bytes(raw)
+
+
+def _encode_link_key(devices: Devices, key: LinkKey) -> tuple[str, bytes]:
+    if key.vlan:
+        return "link_vlan", bytes(layout.LinkKey(devices.index(key.device), key.vlan))
+    return "link", number(devices.index(key.device))
+
+
+def decode_link(devices: Devices, key: bytes, value: bytes) -> tuple[LinkKey, Link] | None:
+    """None for an empty array element, and for fork links."""
+    raw = _read(layout.LinkRow, value)
+    if raw.kind in (0, LinkKind.FORK):
+        return None
+    where = _read(layout.LinkKey, key.ljust(8, b"\0"))
+    addresses: list[Address] = []
+    for i in range(MAX_GUEST_ADDRESSES):
+        family = 6 if raw.families >> i & 1 else 4
+        address = _address((raw.address4 if family == 4 else raw.address6)[i], family)
+        if int(address):
+            addresses.append(address)
+    gateways = [_address(raw.gateway4, 4), _address(raw.gateway6, 6)]
+    return LinkKey(devices.name(where.ifindex), where.vlan), Link(
+        kind=LinkKind(raw.kind),
+        mac=_mac(raw.mac),
+        unmatched=Unmatched(raw.unmatched),
+        slice=raw.slice,
+        guest_mac=_mac(raw.guest_mac) if raw.has_guest_mac else None,
+        addresses=tuple(addresses),
+        gateways=tuple(address for address in gateways if int(address)),
+    )
+
+
+# flow
+
+
+def _encode_flow_key(_: Devices, key: FlowKey) -> tuple[str, bytes]:
+    family = _family(key.destination.address, key.source.address if key.source else None)
+    raw = layout.Flow4Key() if family == 4 else layout.Flow6Key()
+    raw.protocol = key.protocol
+    _put(raw.destination, key.destination.address.packed)
+    raw.destination_port = socket.htons(key.destination.port)
+    if key.source is not None:
+        _put(raw.source, key.source.address.packed)
+        raw.source_port = socket.htons(key.source.port)
+    return f"flow{family}", bytes(raw)
+
+
+def encode_flow(devices: Devices, key: FlowKey, row: Flow) -> Encoded:
+    table, raw_key = _encode_flow_key(devices, key)
+    raw = layout.Flow4Row() if table == "flow4" else layout.Flow6Row()
+    raw.target, raw.links, raw.prefix_length = _target(row.target), row.links, layout.ANY_SOURCE
+    if row.permitted_source is not None:
+        _family(key.destination.address, row.permitted_source.network_address)
+        raw.prefix_length = row.permitted_source.prefixlen
+        _put(raw.prefix, row.permitted_source.network_address.packed)
+        _put(raw.mask, row.permitted_source.netmask.packed)
+    return table, raw_key, bytes(raw)
+
+
+def decode_flow(key: bytes, value: bytes, family: int) -> tuple[FlowKey, Flow]:
+    where = _read(layout.Flow4Key if family == 4 else layout.Flow6Key, key)
+    raw = _read(layout.Flow4Row if family == 4 else layout.Flow6Row, value)
+    source = Socket(_address(where.source, family), socket.ntohs(where.source_port))
+    return FlowKey(
+        where.protocol,
+        Socket(_address(where.destination, family), socket.ntohs(where.destination_port)),
+        source if int(source.address) else None,
+    ), Flow(
+        _read_target(raw.target),
+        LinkScope(raw.links),
+        None
+        if raw.prefix_length == layout.ANY_SOURCE
+        else ip_network((bytes(raw.prefix), raw.prefix_length)),
+    )
+
+
+# binding
+
+
+def _encode_binding_key(devices: Devices, key: BindingKey) -> tuple[str, bytes]:
+    family = key.source.address.version
+    raw = layout.Binding4Key() if family == 4 else layout.Binding6Key()
+    raw.ifindex, raw.vlan = devices.index(key.link.device), key.link.vlan
+    _put(raw.source, key.source.address.packed)
+    raw.source_port = socket.htons(key.source.port)
+    return f"binding{family}", bytes(raw)
+
+
+def encode_binding(devices: Devices, key: BindingKey, row: Binding) -> Encoded:
+    return *_encode_binding_key(devices, key), number(_target(row.target))
+
+
+def decode_binding(devices: Devices, key: bytes, value: bytes, family: int) -> tuple[BindingKey, Binding]:
+    raw = _read(layout.Binding4Key if family == 4 else layout.Binding6Key, key)
+    return BindingKey(
+        LinkKey(devices.name(raw.ifindex), raw.vlan),
+        Socket(_address(raw.source, family), socket.ntohs(raw.source_port)),
+    ), Binding(_read_target(int.from_bytes(value, "little")))
+
+
+# peer
+
+
+def _encode_peer_key(_: Devices, key: PeerKey) -> tuple[str, bytes]:
+    family = _family(key.local.address, key.remote.address)
+    raw = layout.Peer4Key() if family == 4 else layout.Peer6Key()
+    _put(raw.local, key.local.address.packed)
+    _put(raw.remote, key.remote.address.packed)
+    raw.local_port, raw.remote_port = socket.htons(key.local.port), socket.htons(key.remote.port)
+    return f"peer{family}", bytes(raw)
+
+
+def encode_peer(devices: Devices, key: PeerKey, row: Peer) -> Encoded:
+    raw = layout.PeerRow(ifindex=devices.index(row.device), vlan=row.vlan, mtu=row.mtu)
+    _put(raw.source_mac, row.source_mac.octets)
+    _put(raw.destination_mac, row.destination_mac.octets)
+    if row.source is not None:
+        _family(key.local.address, row.source.address)
+        raw.has_source = 1
+        raw.source_port = socket.htons(row.source.port)
+        _put(raw.source, row.source.address.packed)
+    return *_encode_peer_key(devices, key), bytes(raw)
+
+
+def decode_peer(devices: Devices, key: bytes, value: bytes, family: int) -> tuple[PeerKey, Peer]:
+    where = _read(layout.Peer4Key if family == 4 else layout.Peer6Key, key)
+    raw = _read(layout.PeerRow, value)
+    source = Socket(_address(raw.source, family), socket.ntohs(raw.source_port))
+    return PeerKey(
+        Socket(_address(where.local, family), socket.ntohs(where.local_port)),
+        Socket(_address(where.remote, family), socket.ntohs(where.remote_port)),
+    ), Peer(
+        devices.name(raw.ifindex),
+        raw.vlan,
+        _mac(raw.source_mac),
+        _mac(raw.destination_mac),
+        source if raw.has_source else None,
+        raw.mtu,
+    )
+
+
+# channel, slot, endpoint, unit
+
+
+def encode_channel(_: Devices, key: int, row: Channel) -> Encoded:
+    _require(row.mask & (row.mask + 1) == 0, f"channel {key}: mask {row.mask} is not 2^k - 1")
+    raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.control_group)
+    return "channel", number(key), bytes(raw)
+
+
+def decode_channel(key: bytes, value: bytes) -> tuple[int, Channel] | None:
+    raw = _read(layout.ChannelRow, value)
+    if not raw.present:
+        return None
+    return int.from_bytes(key, "little"), Channel(
+        Selector(raw.selector), raw.mask, raw.group, raw.session, raw.control_group
+    )
+
+
+def encode_slot(_: Devices, key: SlotKey, row: Slot) -> Encoded:
+    _require(row.endpoint > 0 and row.backup != 0, f"slot {key}: endpoints are positive numbers")
+    raw = layout.SlotRow(key.group, row.endpoint, row.backup or 0)
+    return "slot", number(key.group + key.index), bytes(raw)
+
+
+def decode_slot(key: bytes, value: bytes) -> tuple[SlotKey, Slot] | None:
+    raw = _read(layout.SlotRow, value)
+    if not raw.endpoint:
+        return None
+    return SlotKey(raw.group, int.from_bytes(key, "little") - raw.group), Slot(
+        raw.endpoint, raw.backup or None
+    )
+
+
+def encode_endpoint(devices: Devices, key: int, row: Endpoint) -> Encoded:
+    others = [end.address for end in (row.source, row.public) if end is not None]
+    family = _family(row.destination.address, *others)
+    raw = layout.EndpointRow(
+        ifindex=devices.index(row.device),
+        kind=row.kind,
+        family=family,
+        vlan=row.vlan,
+        mtu=row.mtu,
+        port=socket.htons(row.destination.port),
+        unit=row.unit,
+    )
+    _put(raw.source_mac, row.source_mac.octets)
+    _put(raw.destination_mac, row.destination_mac.octets)
+    _put(raw.address, row.destination.address.packed)
+    if row.source is not None:
+        raw.has_source, raw.source_port = 1, socket.htons(row.source.port)
+        _put(raw.source, row.source.address.packed)
+    if row.public is not None:
+        raw.has_public, raw.public_port = 1, socket.htons(row.public.port)
+        _put(raw.public, row.public.address.packed)
+    return "endpoint", number(key), bytes(raw)
+
+
+def decode_endpoint(devices: Devices, key: bytes, value: bytes) -> tuple[int, Endpoint] | None:
+    raw = _read(layout.EndpointRow, value)
+    if not raw.kind:
+        return None
+
+    def end(address: ctypes.Array[ctypes.c_uint8], port: int) -> Socket:
+        return Socket(_address(address, raw.family), socket.ntohs(port))
+
+    return int.from_bytes(key, "little"), Endpoint(
+        kind=EndpointKind(raw.kind),
+        device=devices.name(raw.ifindex),
+        source_mac=_mac(raw.source_mac),
+        destination_mac=_mac(raw.destination_mac),
+        destination=end(raw.address, raw.port),
+        vlan=raw.vlan,
+        source=end(raw.source, raw.source_port) if raw.has_source else None,
+        public=end(raw.public, raw.public_port) if raw.has_public else None,
+        mtu=raw.mtu,
+        unit=raw.unit,
+    )
+
+
+def encode_unit(_: Devices, key: int, row: Unit) -> Encoded:
+    return "unit", number(key), number(layout.UNIT_ALIVE if row.alive else layout.UNIT_DEAD)
+
+
+def decode_unit(key: bytes, value: bytes) -> tuple[int, Unit] | None:
+    state = int.from_bytes(value, "little")
+    return (int.from_bytes(key, "little"), Unit(state == layout.UNIT_ALIVE)) if state else None
+
+
+# by table
+
+ENCODE: dict[str, Callable[..., Encoded]] = {
+    "link": encode_link,
+    "flow": encode_flow,
+    "binding": encode_binding,
+    "peer": encode_peer,
+    "channel": encode_channel,
+    "slot": encode_slot,
+    "endpoint": encode_endpoint,
+    "unit": encode_unit,
+}
+"""table → (devices, key, row) → map, key, value; forks are compiled (``forks.py``)."""
+
+
+def encode_key(devices: Devices, table: str, key: object) -> tuple[str, bytes]:
+    """Map and key of a row that is to be deleted."""
+    match key:
+        case LinkKey():
+            return _encode_link_key(devices, key)
+        case FlowKey():
+            return _encode_flow_key(devices, key)
+        case BindingKey():
+            return _encode_binding_key(devices, key)
+        case PeerKey():
+            return _encode_peer_key(devices, key)
+        case SlotKey():
+            return table, number(key.group + key.index)
+        case int():
+            return table, number(key)
+    raise TypeError(f"no table {table} has keys like {key!r}")
+
+
+def decode(
+    devices: Devices, table: str, map_name: str, items: Iterator[tuple[bytes, bytes]]
+) -> Iterator[tuple[object, object]]:
+    """The model rows among a map's items."""
+    family = 4 if map_name.endswith("4") else 6
+    for key, value in items:
+        row: tuple[object, object] | None
+        match table:
+            case "link":
+                row = decode_link(devices, key, value)
+            case "flow":
+                row = decode_flow(key, value, family)
+            case "binding":
+                row = decode_binding(devices, key, value, family)
+            case "peer":
+                row = decode_peer(devices, key, value, family)
+            case "channel":
+                row = decode_channel(key, value)
+            case "slot":
+                row = decode_slot(key, value)
+            case "endpoint":
+                row = decode_endpoint(devices, key, value)
+            case "unit":
+                row = decode_unit(key, value)
+            case _:
+                raise ValueError(f"no such table: {table}")
+        if row is not None:
+            yield row

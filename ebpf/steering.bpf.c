@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* The steering program of a unit: docs/steering.md in the kernel. */
+#include <uapi/linux/bpf.h>
+#include <uapi/linux/if_ether.h>
+#include <uapi/linux/in.h>
+#include <uapi/linux/ip.h>
+#include <uapi/linux/ipv6.h>
+#include <uapi/linux/udp.h>
+
+#include "steering.h"
+#include "maps.h"
+#include "checksum.h"
+#include "packet.h"
+#include "parse.h"
+#include "guest.h"
+#include "rewrite.h"
+#include "peer.h"
+#include "channel.h"
+#include "flow.h"
+#include "fork.h"
+#include "device.h"
+
+static __always_inline int steer_found(struct xdp_md *ctx, struct packet *p, void *data, void *ip,
+                                       struct udphdr *udp, const struct found *f, const int family) {
+    if (f->peer) return answer(ctx, p, ip, udp, f->peer, family);
+    if (f->target & TARGET_FORK) return fork_packet(ctx, p, f->target & ~TARGET_FORK);
+    return steer_channel(ctx, p, data, ip, udp, f->target, family, 0);
+}
+
+static __always_inline int steer_ip4(struct xdp_md *ctx, struct packet *p, void *data, void *data_end) {
+    struct iphdr *ip = data + l3(p);
+    struct udphdr *udp = (void *)(ip + 1);
+    struct found f = {};
+    int guest = p->link->kind == GUEST;
+    int result = parse_ip4(p, ip, data_end);
+    if (result) return result;
+    if (ip->protocol != IPPROTO_UDP)
+        return guest ? guest_other4(p, ip, data_end) : unmatched(p, DROP_NO_FLOW);
+    result = parse_udp(p, udp, data_end, sizeof(*ip), 4);
+    if (result) return result;
+    result = guest ? bound4(p, ip, udp, &f) : flowing4(p, ip, udp, &f);
+    return result == FOUND ? steer_found(ctx, p, data, ip, udp, &f, 4) : result;
+}
+
+static __always_inline int steer_ip6(struct xdp_md *ctx, struct packet *p, void *data, void *data_end) {
+    struct ipv6hdr *ip = data + l3(p);
+    struct udphdr *udp = (void *)(ip + 1);
+    struct found f = {};
+    int guest = p->link->kind == GUEST;
+    int result = parse_ip6(p, ip, data_end);
+    if (result) return result;
+    if (ip->nexthdr != IPPROTO_UDP) return guest ? guest_other6(p, ip, data_end) : unmatched(p, DROP_NO_FLOW);
+    result = parse_udp(p, udp, data_end, sizeof(*ip), 6);
+    if (result) return result;
+    result = guest ? bound6(p, ip, udp, &f) : flowing6(p, ip, udp, &f);
+    return result == FOUND ? steer_found(ctx, p, data, ip, udp, &f, 6) : result;
+}
+
+static __always_inline int steer_frame(struct xdp_md *ctx, struct packet *p) {
+    void *data = start(ctx), *data_end = end(ctx);
+    int protocol = parse_ethernet(p, data, data_end);
+    if (protocol < 0) return protocol;
+    if (p->vlan) {
+        struct link_key key = {.ifindex = p->ifindex, .vlan = p->vlan};
+        p->link = link_vlan.lookup(&key);
+    }
+    if (!p->link || !p->link->kind) return -DROP_NO_LINK;
+    struct ethhdr *eth = data;
+    if (!(eth->h_dest[0] & 1) && !same_mac(eth->h_dest, p->link->mac)) return -DROP_NOT_FOR_US;
+    int guest = p->link->kind == GUEST;
+    if (guest && !same_mac(eth->h_source, p->link->guest_mac)) return -DROP_SPOOFED_MAC;
+    if (protocol == bpf_htons(ETH_P_IP)) return steer_ip4(ctx, p, data, data_end);
+    if (protocol == bpf_htons(ETH_P_IPV6)) return steer_ip6(ctx, p, data, data_end);
+    if (protocol == bpf_htons(ETH_P_ARP)) return guest ? guest_arp(p, data, data_end) : to_host(p);
+    return guest ? -DROP_GUEST_FORBIDDEN : unmatched(p, DROP_NOT_IP);
+}
+
+/* XDP, on every device of the unit. */
+int steer(struct xdp_md *ctx) {
+    u32 zero = 0;
+    u32 ifindex = ctx->ingress_ifindex;
+    struct packet p = {};
+    p.totals = totals.lookup(&zero);
+    if (!p.totals) return XDP_ABORTED;
+#ifdef TRACE
+    struct trace *t = trace.lookup(&zero);
+    if (!t) return XDP_ABORTED;
+    ifindex = t->ifindex;
+#endif
+    p.ifindex = ifindex;
+    p.link = link.lookup(&ifindex);
+    if (p.link && p.link->kind == FORK) return from_fork_veth(ctx, &p);
+    p.totals->received++;
+    /* Metadata that a neighbour left must not pass for ours further on. */
+    int left = ctx->data - ctx->data_meta;
+    if (left > 0) bpf_xdp_adjust_meta(ctx, left);
+    return finish(ctx, &p, steer_frame(ctx, &p), 0);
+}
+
+/* XDP in the devmap, on the devices that copies leave by. */
+int steer_copy(struct xdp_md *ctx) {
+    u32 zero = 0;
+    struct packet p = {};
+    p.totals = totals.lookup(&zero);
+    if (!p.totals) return XDP_ABORTED;
+    return leave(ctx, &p);
+}
