@@ -58,7 +58,6 @@ async def _run(config: AgentConfig) -> None:
     store = Store(config.state)
     store.open()
     with store.lock():
-        config.pins.mkdir(parents=True, exist_ok=True)
         machines = unit_pb2.ROLE_PROCESSING in config.roles or store.vms.exists()
         driver = await open_driver(config, store) if machines else None
         program = SteeringProgram.load(pin_directory=config.pins)

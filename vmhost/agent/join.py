@@ -48,6 +48,7 @@ class Membership:
         self._stub: unit_pb2_grpc.UnitsAsyncStub | None = None
         self._orders: set[asyncio.Task[None]] = set()
         self._sequence = 0
+        self._away = False
 
     def report(self, report: unit_pb2.UnitReport) -> None:
         """Send a report if joined."""
@@ -70,15 +71,18 @@ class Membership:
         """Join, and after every break join again."""
         delay = FIRST_DELAY
         while True:
-            joined = asyncio.get_running_loop().time()
+            started = asyncio.get_running_loop().time()
+            why = "the control unit ended the membership"
             try:
                 async with self._channel() as channel:
                     await self._stay(unit_pb2_grpc.UnitsStub(channel))
             except grpc.aio.AioRpcError as error:
-                _log.warning(
-                    "not joined", control=self._control.address, code=error.code().name, why=error.details()
-                )
-            if asyncio.get_running_loop().time() - joined > 2 * LONGEST_DELAY:
+                why = f"{error.code().name}: {error.details()}"
+            # A control unit that is away for long is told once, not with every attempt.
+            log = _log.debug if self._away else _log.warning
+            log("not joined", control=self._control.address, why=why)
+            self._away = True
+            if asyncio.get_running_loop().time() - started > 2 * LONGEST_DELAY:
                 delay = FIRST_DELAY
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(2 * delay, LONGEST_DELAY)
@@ -93,13 +97,12 @@ class Membership:
         tasks = [
             asyncio.create_task(self._write(call, reports), name="reports"),
             asyncio.create_task(self._beat(reports), name="heartbeat"),
-            asyncio.create_task(self._read(call), name="orders"),
+            asyncio.create_task(self._read(call, reports), name="orders"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            _log.warning("the control unit ended the membership", control=self._control.address)
         finally:
             self._reports = self._stub = None
             for task in tasks:
@@ -124,15 +127,24 @@ class Membership:
             reports.put_nowait(unit_pb2.UnitReport(heartbeat=unit_pb2.Heartbeat(sequence=self._sequence)))
             await asyncio.sleep(self._control.heartbeat)
 
-    async def _read(self, call: grpc.aio.StreamStreamCall[unit_pb2.UnitReport, unit_pb2.UnitOrder]) -> None:
+    async def _read(
+        self,
+        call: grpc.aio.StreamStreamCall[unit_pb2.UnitReport, unit_pb2.UnitOrder],
+        reports: asyncio.Queue[unit_pb2.UnitReport],
+    ) -> None:
         async for order in call:
-            task = asyncio.create_task(self._carry_out(order), name=f"order {order.order}")
+            self._away = False
+            task = asyncio.create_task(self._carry_out(order, reports), name=f"order {order.order}")
             self._orders.add(task)
             task.add_done_callback(self._orders.discard)
 
-    async def _carry_out(self, order: unit_pb2.UnitOrder) -> None:
+    async def _carry_out(
+        self, order: unit_pb2.UnitOrder, reports: asyncio.Queue[unit_pb2.UnitReport]
+    ) -> None:
         error = await self._order(order)
-        self.report(unit_pb2.UnitReport(order_done=unit_pb2.OrderDone(order=order.order, error=error)))
+        # Only the stream that brought the order knows its number.
+        done = unit_pb2.OrderDone(order=order.order, error=error)
+        reports.put_nowait(unit_pb2.UnitReport(order_done=done))
 
     @contextlib.asynccontextmanager
     async def _channel(self) -> AsyncIterator[grpc.aio.Channel]:

@@ -1,6 +1,6 @@
 """Takes a unit down: its agent, machines, taps, XDP programs, pins and files.
 
-Works without the agent and without its steering program, from whatever state they left, any number of times.
+Works from whatever state an agent left, any number of times.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 
 import structlog
 from pyroute2 import AsyncIPRoute
 
-from dipronn.errors import TimedOut
+from dipronn.errors import TimedOut, Unavailable
 from ebpf.devices import attach_xdp
+from ebpf.loader import SteeringProgram
+from ebpf.maps import remove_pins
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.links import interfaces
 from vmhost.agent.machines import open_driver
@@ -36,10 +37,10 @@ async def remove(config: AgentConfig) -> None:
         store.open()
         with store.lock():
             await _stop_machines(config, store)
+            await _forget_neighbours(config)
             await _detach(config, store)
-            shutil.rmtree(config.pins, ignore_errors=True)
             store.remove()
-    shutil.rmtree(config.pins, ignore_errors=True)
+    remove_pins(config.pins)
     _log.info("unit removed", unit=config.unit)
 
 
@@ -74,14 +75,23 @@ async def _stop_machines(config: AgentConfig, store: Store) -> None:
         await driver.close()
 
 
-async def _detach(config: AgentConfig, store: Store) -> None:
-    """XDP off the devices that the agent had it on, and the neighbours go that it had made managed."""
-    wanted = {link.device for link in config.links}
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        wanted |= set(json.loads((store.folder / "agent.json").read_text())["devices"])
-    async with AsyncIPRoute() as route:
-        for index, interface in (await interfaces(route)).items():
-            if interface.name in wanted and interface.xdp:
-                attach_xdp(index, -1)
+async def _forget_neighbours(config: AgentConfig) -> None:
     async with NextHops([link.key for link in config.links], lambda _: None) as hops:
         await hops.release_all()
+
+
+async def _detach(config: AgentConfig, store: Store) -> None:
+    """The steering program off its devices, and its maps gone."""
+    if not config.pins.exists():
+        return
+    try:
+        SteeringProgram.load(pin_directory=config.pins).close(unpin=True)
+    except Unavailable as error:
+        # Pins of another version, or half of them: without the program, by what the agent wrote down.
+        _log.warning("the steering program cannot be loaded to take itself down", error=str(error))
+        described = store.folder / "agent.json"
+        devices = json.loads(described.read_text())["devices"] if described.exists() else []
+        async with AsyncIPRoute() as route:
+            for index, interface in (await interfaces(route)).items():
+                if interface.xdp and interface.name in devices:
+                    attach_xdp(index, -1)
