@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ FIRST_PROGRAM_UID = 10001
 MAX_ENVIRONMENT = 65535
 MAX_VARIABLES = 1000
 
+_KEPT_SECONDS = 7 * 86400
+
 _GUEST = Path(__file__).parents[1] / "guest"
 _INIT_SOURCE = _GUEST / "init.c"
 _LIBRARY_SOURCE = _GUEST / "lib" / "dipronn_guest.py"
@@ -53,12 +56,18 @@ _PYTHON_PACKAGES = (
 )
 _PYTHON_LIBRARIES = ("ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libz.so.1", "libexpat.so.1")
 _STDLIB = "usr/lib/python3.11"
-# What no packet program needs, or what needs shared libraries that guests lack.
+# What no packet program needs: tools of developers, screens, the dead batteries of PEP 594, pure Python where
+# there is C; and what needs shared libraries that guests lack. It would all lie in the guest's memory.
 _STDLIB_LEFT_OUT = re.compile(
     r"(test|unittest|idlelib|lib2to3|distutils|ensurepip|pydoc_data|tkinter|turtledemo|venv|curses|dbm|sqlite3"
-    r"|ctypes|xmlrpc|wsgiref|__phello__)/.*|(sitecustomize|apport_python_hook|turtle|pydoc|doctest|pdb|antigravity|this|__hello__)\.py"
-    r"|lib-dynload/(_bz2|_codecs_|_crypt|_ctypes|_curses|_dbm|_hashlib|_lzma|_sqlite3|_ssl|_test|_uuid|_xx"
-    r"|audioop|nis|ossaudiodev|readline|xx).*"
+    r"|ctypes|xmlrpc|wsgiref|xml/dom|xml/sax|importlib/metadata|__phello__|multiprocessing)/.*"
+    r"|(_py(io|decimal)|__hello__|antigravity|bdb|cProfile|code|doctest|modulefinder|optparse|pdb|pickletools"
+    r"|profile|pstats|py_compile|pyclbr|pydoc|rlcompleter|ssl|sitecustomize|apport_python_hook|symtable|tabnanny"
+    r"|this|timeit|trace|turtle|webbrowser|zipapp|_aix_support|_osx_support|_sysconfigdata\w*|html/entities"
+    r"|http/cookiejar|ftplib|aifc|asynchat|asyncore|audioop|cgi|cgitb|chunk|crypt|imghdr|imp|mailbox|mailcap"
+    r"|nntplib|pipes|smtpd|smtplib|sndhdr|sunau|telnetlib|uu|xdrlib)\.py"
+    r"|lib-dynload/(_bz2|_codecs_|_crypt|_ctypes|_curses|_dbm|_hashlib|_lzma|_multiprocessing|_sqlite3|_ssl|_test"
+    r"|_uuid|_xx|audioop|nis|ossaudiodev|readline|xx).*"
 )
 
 
@@ -175,9 +184,12 @@ def _cached_base(
     kind = "python" if python else "small"
     image = cache / f"base-{kind}-{made_of.hexdigest()[:16]}.cpio"
     if image.exists():
+        os.utime(image)
         return image
     for older in cache.glob(f"base-{kind}-*"):
-        older.unlink()  # running VMs hold theirs open
+        # An agent of another version may use the same folder, so what was used lately stays.
+        if older.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            older.unlink()
     with tempfile.NamedTemporaryFile(dir=cache, prefix=".tmp-") as temporary:
         cpio = CpioWriter(temporary)
         _write_small(cpio, packages, modules, _compile_init(cache))
