@@ -30,6 +30,7 @@ class InstanceRecord:
     bandwidth_bps: int
     ports: dict[str, int] = field(default_factory=dict)
     alive: bool = True
+    exited: bool = False
     message: str = ""
     start_seconds: float = 0.0
 

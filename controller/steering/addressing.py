@@ -21,14 +21,8 @@ def instance_address(number: int, version: int) -> Address:
     return IPv4Address(_INSTANCES_V4 + number) if version == 4 else IPv6Address(_INSTANCES_V6 + number)
 
 
-def guest_addresses(number: int, version: int) -> tuple[Address, ...]:
-    """First the address that data comes to; every guest has an IPv4 one, for the name protocol."""
-    versions = (4,) if version == 4 else (6, 4)
-    return tuple(instance_address(number, one) for one in versions)
-
-
-def guest_gateways(version: int) -> tuple[Address, ...]:
-    return tuple(gateway for gateway in GATEWAYS if gateway.version == 4 or version == 6)
+def gateway(version: int) -> Address:
+    return next(one for one in GATEWAYS if one.version == version)
 
 
 def guest_mac(number: int) -> Mac:

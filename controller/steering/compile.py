@@ -404,8 +404,8 @@ def _guest_link(deployment: Deployment, instance: PlacedInstance) -> Link:
         addressing.HOST_MAC,
         slice=deployment.session,
         guest_mac=addressing.guest_mac(instance.number),
-        addresses=addressing.guest_addresses(instance.number, deployment.version),
-        gateways=addressing.guest_gateways(deployment.version),
+        addresses=(addressing.instance_address(instance.number, deployment.version),),
+        gateways=(addressing.gateway(deployment.version),),
     )
 
 

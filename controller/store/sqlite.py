@@ -18,7 +18,9 @@ from dipronn.v1 import unit_pb2
 
 SCHEMA = 1
 _TABLES = """
-CREATE TABLE unit (name TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, hello BLOB NOT NULL) STRICT;
+CREATE TABLE unit (
+    name TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, hello BLOB NOT NULL,
+    alive INTEGER NOT NULL) STRICT;
 CREATE TABLE session (number INTEGER PRIMARY KEY, program BLOB NOT NULL, detail TEXT NOT NULL) STRICT;
 CREATE TABLE allotment (
     kind TEXT NOT NULL, owner TEXT NOT NULL, key TEXT NOT NULL,
@@ -35,6 +37,7 @@ _FULL = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IO
 class StoredUnit:
     number: int
     hello: unit_pb2.Hello
+    alive: bool
 
 
 class Store:
@@ -84,14 +87,17 @@ class Store:
     # units
 
     def units(self) -> dict[str, StoredUnit]:
-        rows = self._database.execute("SELECT name, number, hello FROM unit ORDER BY number")
-        return {name: StoredUnit(number, unit_pb2.Hello.FromString(hello)) for name, number, hello in rows}
+        rows = self._database.execute("SELECT name, number, hello, alive FROM unit ORDER BY number")
+        return {
+            name: StoredUnit(number, unit_pb2.Hello.FromString(hello), bool(alive))
+            for name, number, hello, alive in rows
+        }
 
     def save_unit(self, name: str, unit: StoredUnit) -> None:
         with self._errors(), self._transaction():
             self._database.execute(
-                "INSERT OR REPLACE INTO unit VALUES (?, ?, ?)",
-                (name, unit.number, unit.hello.SerializeToString()),
+                "INSERT OR REPLACE INTO unit VALUES (?, ?, ?, ?)",
+                (name, unit.number, unit.hello.SerializeToString(), unit.alive),
             )
 
     # sessions

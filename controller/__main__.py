@@ -1,0 +1,49 @@
+"""``python -m controller``: runs the control unit until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+import structlog
+
+from controller.server import Settings, serve
+from dipronn.errors import DipronnError
+
+
+def main() -> int:
+    """0: ended by a signal.  1: could not run; standard error says why."""
+    parser = argparse.ArgumentParser(prog="controller", description="The control unit of a DiProNN node.")
+    parser.add_argument("--state", type=Path, required=True, help="directory of the store")
+    parser.add_argument("--socket", type=Path, required=True, help="UNIX socket to listen at")
+    parser.add_argument("--tcp", default="", metavar="ADDRESS:PORT", help="listen here too, with mutual TLS")
+    parser.add_argument("--certs", type=Path, help="directory of ca.pem, cert.pem and key.pem")
+    parser.add_argument("--name", default="dipronn", help="the node's name")
+    parser.add_argument("--dead-after", type=float, default=1.0, help="seconds without heartbeat, default 1")
+    arguments = parser.parse_args()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    os.umask(0o077)
+    settings = Settings(**vars(arguments))
+    try:
+        asyncio.run(serve(settings))
+    except DipronnError as error:
+        structlog.get_logger().error("cannot run", reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Whether the node takes a session, and how it is laid over the units: all or nothing; nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_address
+
+from controller.placement import Demand, Offer, Placer
+from controller.placement.admission import Amount
+from controller.program import family
+from controller.record import InstanceRecord, SessionRecord
+from controller.request import Request
+from controller.steering.compile import compile_session
+from controller.steering.deployment import Deployment, Entrance, Exit
+from controller.steering.identifiers import Identifiers
+from controller.steering.model import Socket
+from controller.units import Units, UnitState, node_unit
+from dipronn.errors import AlreadyExists, InsufficientResources, InvalidSession, Unavailable
+from dipronn.v1 import session_pb2 as pb
+from dipronn.v1 import unit_pb2
+
+DEFAULT_CPU = 0.1
+DEFAULT_MEMORY = 128 << 20
+
+
+class Admission:
+    def __init__(self, units: Units, identifiers: Identifiers, placer: Placer) -> None:
+        self._units = units
+        self._identifiers = identifiers
+        self._placer = placer
+
+    def admit(self, number: int, request: Request, others: list[SessionRecord]) -> SessionRecord:
+        """A record with every number and resource reserved.  On any refusal nothing is."""
+        record = SessionRecord(
+            number, request.program, family(request.program), [], {}, {}, request.bundle_hashes
+        )
+        try:
+            taken = _taken_sockets(others)
+            for item in record.program.inputs:
+                record.entrances[item.name] = self._entrance(record, item, taken)
+            for output in record.program.outputs:
+                record.exits[output.name] = self._exit(record, output, taken)
+            self._require_bandwidth(record, others)
+            record.instances = self._place(record, others)
+            # Compiled now, with ports that nobody has registered yet: what cannot be steered is refused here.
+            compile_session(_with_any_ports(record.deployment(self._units.node_units())), self._identifiers)
+        except BaseException:
+            self._identifiers.release(record.owner)
+            raise
+        return record
+
+    def offers(self, others: Iterable[SessionRecord]) -> list[Offer]:
+        """What processing units have, and what is reserved of it."""
+        reserved = reservations(others)
+        return [
+            Offer(unit.name, total(unit), reserved.get(unit.name, Amount()))
+            for unit in self._units.living(unit_pb2.ROLE_PROCESSING)
+        ]
+
+    def _require_bandwidth(self, record: SessionRecord, others: list[SessionRecord]) -> None:
+        """Refuse inputs whose rates the units that they enter by cannot carry."""
+        reserved = reservations(others)
+        for name, needed in reservations([record]).items():
+            offer = Offer(name, total(self._units.known[name]), reserved.get(name, Amount()))
+            short = "; ".join(offer.shortfall(Amount(bandwidth_bps=needed.bandwidth_bps)))
+            if short:
+                raise InsufficientResources(f"the inputs need more than {name} can carry:\n  {name}: {short}")
+
+    def _place(self, record: SessionRecord, others: list[SessionRecord]) -> list[InstanceRecord]:
+        demands = [
+            Demand(program.name, index, _needs(program))
+            for program in record.program.programs
+            for index in range(program.min_instances)
+        ]
+        # What enters at a unit that also processes is carried by it, too.
+        placed = self._placer.place(demands, self.offers([*others, record]))
+        return [
+            InstanceRecord(
+                demand.program,
+                demand.index,
+                placed[demand.name],
+                self._identifiers.number("instance", record.owner, demand.name),
+                demand.needs.cpu,
+                demand.needs.memory_bytes,
+                demand.needs.bandwidth_bps,
+            )
+            for demand in demands
+        ]
+
+    def _entrance(self, record: SessionRecord, item: pb.Input, taken: dict[Socket, str]) -> Entrance:
+        units = self._living(unit_pb2.ROLE_DISTRIBUTION, "distribution")
+        if item.to.address:
+            socket = Socket(ip_address(item.to.address), item.to.port)
+            for unit in units:
+                if socket.address in _outside_addresses(unit):
+                    self._take(socket, f"input `{item.name}` of session `{record.name}`", taken)
+                    return Entrance(unit.name, socket)
+            known = ", ".join(
+                f"{address} ({unit.name})" for unit in units for address in _outside_addresses(unit)
+            )
+            raise InvalidSession(
+                f"input `{item.name}`: {socket.address} is no address of a distribution unit; "
+                f"known: {known or 'none'}; leave out `to` and the node assigns one"
+            )
+        for unit in units:
+            address = node_unit(unit.stored).address(record.version, outside=True)
+            if address:
+                return Entrance(unit.name, self._assign(record, f"input {item.name}", [address], taken)[0])
+        raise Unavailable(
+            f"input `{item.name}`: no distribution unit has an IPv{record.version} address outside"
+        )
+
+    def _exit(self, record: SessionRecord, output: pb.Output, taken: dict[Socket, str]) -> Exit:
+        units = self._living(unit_pb2.ROLE_AGGREGATION, "aggregation")
+        receiver = ip_address(output.receivers[0].address)
+        # A unit that has the receiver on one of its links comes first.
+        for unit in sorted(units, key=lambda one: not _is_on_link(one, receiver)):
+            node = node_unit(unit.stored)
+            public = node.address(record.version, outside=True)
+            if public:
+                internal = node.address(record.version, outside=False) or public
+                sockets = self._assign(record, f"output {output.name}", [internal, public], taken)
+                return Exit(unit.name, *sockets)
+        raise Unavailable(
+            f"output `{output.name}`: no aggregation unit has an IPv{record.version} address outside"
+        )
+
+    def _living(self, role: unit_pb2.Role.ValueType, name: str) -> list[UnitState]:
+        units = self._units.living(role)
+        if not units:
+            raise Unavailable(f"no {name} unit is alive; start its agent")
+        return units
+
+    def _assign(
+        self, record: SessionRecord, key: str, addresses: list[object], taken: dict[Socket, str]
+    ) -> list[Socket]:
+        """One port that is free at all of these addresses."""
+        attempt = 0
+        while True:
+            port = self._identifiers.number("port", record.owner, f"{key} {attempt}" if attempt else key)
+            sockets = [Socket(address, port) for address in addresses]  # type: ignore[arg-type]
+            if not any(socket in taken for socket in sockets):
+                taken.update(dict.fromkeys(sockets, f"{key} of session `{record.name}`"))
+                return sockets
+            attempt += 1
+
+    @staticmethod
+    def _take(socket: Socket, what: str, taken: dict[Socket, str]) -> None:
+        if socket in taken:
+            raise AlreadyExists(f"{what}: {socket} is taken by {taken[socket]}; state another port or none")
+        taken[socket] = what
+
+
+def total(unit: UnitState) -> Amount:
+    resources = unit.stored.hello.resources
+    return Amount(resources.cpu, resources.memory_bytes, resources.bandwidth_bps)
+
+
+def reservations(records: Iterable[SessionRecord]) -> dict[str, Amount]:
+    """What sessions reserve, by unit: their instances, and the rates of their inputs."""
+    reserved: dict[str, Amount] = {}
+    for record in records:
+        for instance in record.instances:
+            amount = Amount(instance.cpu, instance.memory_bytes, instance.bandwidth_bps)
+            reserved[instance.unit] = reserved.get(instance.unit, Amount()).plus(amount)
+        for item in record.program.inputs:
+            if item.name in record.entrances:
+                unit = record.entrances[item.name].unit
+                amount = Amount(bandwidth_bps=item.rate_bps)
+                reserved[unit] = reserved.get(unit, Amount()).plus(amount)
+    return reserved
+
+
+def _needs(program: pb.ActiveProgram) -> Amount:
+    needs = program.needs
+    return Amount(needs.cpu or DEFAULT_CPU, needs.memory_bytes or DEFAULT_MEMORY, needs.bandwidth_bps)
+
+
+def _taken_sockets(records: Iterable[SessionRecord]) -> dict[Socket, str]:
+    taken = {}
+    for record in records:
+        for name, entrance in record.entrances.items():
+            taken[entrance.socket] = f"input `{name}` of session `{record.name}`"
+        for name, exit_ in record.exits.items():
+            taken[exit_.internal] = taken[exit_.public] = f"output `{name}` of session `{record.name}`"
+    return taken
+
+
+def _outside_addresses(unit: UnitState) -> list[object]:
+    links = node_unit(unit.stored).links
+    return [interface.ip for link in links if link.outside for interface in link.addresses]
+
+
+def _is_on_link(unit: UnitState, address: object) -> bool:
+    links = node_unit(unit.stored).links
+    return any(address in interface.network for link in links if link.outside for interface in link.addresses)
+
+
+def _with_any_ports(deployment: Deployment) -> Deployment:
+    instances = tuple(
+        replace(
+            one, ports={port: number + 1 for number, port in enumerate(deployment.data_ports(one.program))}
+        )
+        for one in deployment.instances
+    )
+    return replace(deployment, instances=instances)

@@ -1,0 +1,60 @@
+"""``dipronn.v1.Sessions``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from controller.api.status import errors_as_status
+from controller.request import read
+from controller.session import event
+from controller.sessions import Sessions
+from dipronn.v1 import session_pb2 as pb
+from dipronn.v1 import session_pb2_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SessionsService(session_pb2_grpc.SessionsServicer):
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def Establish(self, request: pb.EstablishRequest, context: Context) -> pb.Session:
+        async with errors_as_status(context):
+            wanted = await asyncio.to_thread(read, request)
+            return self._sessions.snapshot(await self._sessions.establish(wanted))
+        raise AssertionError
+
+    async def Get(self, request: pb.GetSessionRequest, context: Context) -> pb.Session:
+        async with errors_as_status(context):
+            return self._sessions.snapshot(self._sessions.get(request.name))
+        raise AssertionError
+
+    async def List(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
+        async with errors_as_status(context):
+            return pb.ListSessionsResponse(
+                sessions=[self._sessions.snapshot(session) for session in self._sessions.all()]
+            )
+        raise AssertionError
+
+    async def Watch(
+        self, request: pb.WatchSessionRequest, context: Context
+    ) -> AsyncIterator[pb.SessionEvent]:
+        async with errors_as_status(context):
+            session = self._sessions.get(request.name)
+            queue: asyncio.Queue[pb.SessionEvent | None] = asyncio.Queue()
+            session.watchers.add(queue)
+            try:
+                yield event(self._sessions.snapshot(session), session.message)
+                while (change := await queue.get()) is not None:
+                    yield change
+            finally:
+                session.watchers.discard(queue)
+
+    async def Close(self, request: pb.CloseSessionRequest, context: Context) -> pb.Session:
+        async with errors_as_status(context):
+            return await self._sessions.close(request.name)
+        raise AssertionError

@@ -1,0 +1,118 @@
+"""``dipronn.v1.Units``: the streams of the agents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import structlog
+
+from controller.api.status import errors_as_status
+from controller.sessions import Sessions
+from controller.store import Store
+from controller.units import Member, Units, UnitState
+from dipronn.errors import DipronnError, InvalidSession, NotFound, PermissionRefused
+from dipronn.v1 import unit_pb2, unit_pb2_grpc
+
+_log = structlog.get_logger(__name__)
+_CHUNK = 1 << 20
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class UnitsService(unit_pb2_grpc.UnitsServicer):
+    def __init__(self, units: Units, sessions: Sessions, store: Store) -> None:
+        self._units = units
+        self._sessions = sessions
+        self._store = store
+
+    async def Join(
+        self, request_iterator: AsyncIterator[unit_pb2.UnitReport], context: Context
+    ) -> AsyncIterator[unit_pb2.UnitOrder]:
+        async with errors_as_status(context):
+            first = await anext(aiter(request_iterator), None)
+            if first is None or first.WhichOneof("report") != "hello":
+                raise InvalidSession("the first report of a unit is its Hello")
+            _require_identity(first.hello.unit, context)
+            state = self._units.join(first.hello)
+            member = state.member
+            assert member is not None
+            _log.info("unit joined", unit=state.name, held=len(first.hello.held))
+            reader = asyncio.ensure_future(self._read(state, member, request_iterator))
+            welcome = asyncio.ensure_future(self._welcome(state, member, first.hello))
+            try:
+                while (order := await member.outgoing.get()) is not None:
+                    yield order
+            finally:
+                reader.cancel()
+                welcome.cancel()
+                self._units.leave(member)
+                _log.info("unit left", unit=state.name)
+
+    async def FetchBundle(
+        self, request: unit_pb2.FetchBundleRequest, context: Context
+    ) -> AsyncIterator[unit_pb2.BundleChunk]:
+        async with errors_as_status(context):
+            data = self._store.bundle(request.sha256)
+            if data is None:
+                raise NotFound(f"no bundle {request.sha256.hex()}")
+            for start in range(0, len(data), _CHUNK):
+                yield unit_pb2.BundleChunk(data=data[start : start + _CHUNK])
+
+    async def _welcome(self, state: UnitState, member: Member, hello: unit_pb2.Hello) -> None:
+        try:
+            await self._sessions.welcome(state, hello)
+            member.welcomed = True
+        except DipronnError as error:
+            _log.warning("a unit could not be brought in line", unit=state.name, error=str(error))
+            member.outgoing.put_nowait(None)  # it joins again, and we try again
+        except Exception:
+            _log.exception("a unit could not be brought in line", unit=state.name)
+            member.outgoing.put_nowait(None)
+
+    async def _read(
+        self, state: UnitState, member: Member, reports: AsyncIterator[unit_pb2.UnitReport]
+    ) -> None:
+        try:
+            async for report in reports:
+                self._take(state, member, report)
+        except grpc.aio.AioRpcError:
+            pass
+        except Exception:
+            _log.exception("a report could not be taken", unit=state.name)
+        finally:
+            member.outgoing.put_nowait(None)
+
+    def _take(self, state: UnitState, member: Member, report: unit_pb2.UnitReport) -> None:
+        self._units.heartbeat(state)
+        match report.WhichOneof("report"):
+            case "heartbeat":
+                if member.welcomed and not state.alive:
+                    self._sessions.revive(state)
+            case "order_done":
+                self._units.done(member, report.order_done)
+            case "vm":
+                self._sessions.on_vm(report.vm)
+            case "program":
+                self._sessions.on_program(report.program)
+            case "name":
+                self._sessions.on_name(report.name)
+            case "counters":
+                state.counters = report.counters
+            case other:
+                _log.warning("a report of an unknown or unexpected kind", unit=state.name, kind=other)
+
+
+def _require_identity(unit: str, context: Context) -> None:
+    """Over TCP a unit may only join by a name that its certificate states."""
+    authentication = context.auth_context()
+    stated = [
+        name.decode(errors="replace") for name in authentication.get("x509_subject_alternative_name", [])
+    ]
+    if authentication.get("transport_security_type") == [b"ssl"] and unit not in stated:
+        raise PermissionRefused(
+            f"the certificate is not for unit `{unit}` but for {', '.join(stated) or 'nobody'}; "
+            f"make one by `dipronn certs DIR --name {unit}`"
+        )

@@ -1,0 +1,150 @@
+"""The control unit as a server: its parts put together, its listeners, its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from controller.api.node import NodeService
+from controller.api.sessions import SessionsService
+from controller.api.units import UnitsService
+from controller.placement import FirstFit
+from controller.sessions import Sessions
+from controller.steering.identifiers import Allotment, Identifiers
+from controller.store import Store
+from controller.units import Units
+from dipronn.errors import Unavailable
+from dipronn.v1 import node_pb2, node_pb2_grpc, session_pb2, session_pb2_grpc, unit_pb2, unit_pb2_grpc
+
+_log = structlog.get_logger(__name__)
+
+MAX_MESSAGE = 64 << 20
+"""Bytes of one message: a session is sent along with its bundles."""
+_GRACE_SECONDS = 1.0
+_SERVICES = [
+    node_pb2.DESCRIPTOR.services_by_name["Node"].full_name,
+    session_pb2.DESCRIPTOR.services_by_name["Sessions"].full_name,
+    unit_pb2.DESCRIPTOR.services_by_name["Units"].full_name,
+]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``tcp``: ADDRESS:PORT, only with ``certs`` (ca.pem, cert.pem, key.pem).  ``dead_after``: seconds."""
+
+    state: Path
+    socket: Path
+    tcp: str = ""
+    certs: Path | None = None
+    name: str = "dipronn"
+    dead_after: float = 1.0
+
+
+class ControlUnit:
+    """Started with ``start``; ``stop`` undoes what is under way and leaves active sessions running."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = Store(settings.state)
+        stored = [Allotment("unit", "node", name, unit.number) for name, unit in self._store.units().items()]
+        identifiers = Identifiers([*stored, *self._store.allotments()])
+        self.units = Units(self._store, identifiers, settings.dead_after)
+        self.sessions = Sessions(self._store, identifiers, self.units, FirstFit())
+        self.units.on_alive = self.sessions.on_alive
+        self._health = HealthServicer()
+        self._server: grpc.aio.Server | None = None
+        self._watchdog: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen.  Raises Unavailable when an address cannot be had."""
+        settings = self._settings
+        self.sessions.load()
+        limits = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE),
+            ("grpc.max_send_message_length", MAX_MESSAGE),
+        ]
+        server = self._server = grpc.aio.server(options=limits)
+        session_pb2_grpc.add_SessionsServicer_to_server(SessionsService(self.sessions), server)
+        unit_pb2_grpc.add_UnitsServicer_to_server(
+            UnitsService(self.units, self.sessions, self._store), server
+        )
+        node_pb2_grpc.add_NodeServicer_to_server(
+            NodeService(settings.name, self.units, self.sessions), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection(
+            [*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME],
+            server,
+        )
+        settings.socket.parent.mkdir(parents=True, exist_ok=True)
+        # The store's lock says that no other control unit is alive here, so this socket is a dead one's.
+        settings.socket.unlink(missing_ok=True)
+        self._listen(f"unix:{settings.socket}", None)
+        settings.socket.chmod(0o600)
+        if settings.tcp:
+            self._listen(settings.tcp, _credentials(settings.certs))
+        await server.start()
+        for service in ("", *_SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        self._watchdog = asyncio.create_task(self.units.watch())
+        _log.info("control unit ready", socket=str(settings.socket), tcp=settings.tcp)
+
+    async def stop(self) -> None:
+        await self._health.enter_graceful_shutdown()
+        await self.sessions.settle()
+        if self._watchdog:
+            self._watchdog.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watchdog
+        if self._server:
+            await self._server.stop(_GRACE_SECONDS)
+        self._settings.socket.unlink(missing_ok=True)
+        self._store.close()
+        _log.info("control unit ended")
+
+    def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> None:
+        assert self._server
+        try:
+            if credentials:
+                port = self._server.add_secure_port(address, credentials)
+            else:
+                port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise Unavailable(f"cannot listen at {address}: {error}") from error
+        if not port:
+            raise Unavailable(f"cannot listen at {address}: it is taken or not an address of this host")
+
+
+def _credentials(certs: Path | None) -> grpc.ServerCredentials:
+    if certs is None:
+        raise Unavailable(
+            "TCP is served with mutual TLS only; state --certs DIR, made by `dipronn certs DIR`"
+        )
+    try:
+        authority, key, chain = ((certs / name).read_bytes() for name in ("ca.pem", "key.pem", "cert.pem"))
+    except OSError as error:
+        raise Unavailable(f"{error.filename}: {error.strerror}; `dipronn certs {certs}` makes it") from error
+    return grpc.ssl_server_credentials([(key, chain)], root_certificates=authority, require_client_auth=True)
+
+
+async def serve(settings: Settings) -> None:
+    """Run a control unit until SIGTERM or SIGINT."""
+    control = ControlUnit(settings)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        await control.start()
+        await ended.wait()
+    finally:
+        await control.stop()

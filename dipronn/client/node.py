@@ -1,0 +1,178 @@
+"""A node, as its users reach it over gRPC."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import grpc
+
+from dipronn.client import bundles as packing
+from dipronn.errors import (
+    AlreadyExists,
+    DipronnError,
+    InsufficientResources,
+    InvalidSession,
+    NotFound,
+    PermissionRefused,
+    TimedOut,
+    Unavailable,
+)
+from dipronn.v1 import node_pb2, node_pb2_grpc, session_pb2, session_pb2_grpc, unit_pb2
+
+ADDRESS_VARIABLE = "DIPRONN_NODE_ADDRESS"
+CERTS_VARIABLE = "DIPRONN_CERTS"
+DEFAULT_ADDRESS = "unix:/run/dipronn/control.sock"
+MAX_MESSAGE = 64 << 20
+_ERROR_KEY = "dipronn-error"
+_ERRORS: dict[grpc.StatusCode, type[DipronnError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidSession,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: InsufficientResources,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionRefused,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: TimedOut,
+}
+
+Bundles = Mapping[str, bytes | Path]
+
+
+class Unreachable(Unavailable):
+    """The node does not answer at its address."""
+
+
+def connect(address: str = "", certs: Path | None = None) -> Node:
+    """A node by ``unix:PATH`` or ``HOST:PORT``; the latter needs ``certs`` (ca.pem, cert.pem, key.pem).
+
+    What is not stated is taken from DIPRONN_NODE_ADDRESS and DIPRONN_CERTS.  Nothing is sent yet.
+    """
+    address = address or os.environ.get(ADDRESS_VARIABLE, "") or DEFAULT_ADDRESS
+    if certs is None and CERTS_VARIABLE in os.environ:
+        certs = Path(os.environ[CERTS_VARIABLE])
+    return Node(address, certs)
+
+
+class Node:
+    """Methods raise DipronnError with the node's message.  ``timeout``: seconds, None waits for ever."""
+
+    def __init__(self, address: str, certs: Path | None = None) -> None:
+        self.address = address
+        limits = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE),
+            ("grpc.max_send_message_length", MAX_MESSAGE),
+        ]
+        if address.startswith("unix:"):
+            self._channel = grpc.aio.insecure_channel(address, options=limits)
+        else:
+            self._channel = grpc.aio.secure_channel(address, _credentials(address, certs), options=limits)
+        self._sessions = session_pb2_grpc.SessionsStub(self._channel)
+        self._node = node_pb2_grpc.NodeStub(self._channel)
+
+    async def __aenter__(self) -> Node:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._channel.close()
+
+    # sessions
+
+    async def establish(
+        self,
+        session: str | session_pb2.Program,
+        bundles: Bundles | None = None,
+        *,
+        file_name: str = "",
+        registration_timeout: float | None = None,
+        timeout: float | None = None,
+    ) -> session_pb2.Session:
+        """Establish a session, given as text or message; returns when it is active.
+
+        ``bundles``: by the name in the session, a tar file's bytes or path, or a folder.  When the call is
+        cancelled or ``timeout`` passes, the node undoes everything.
+        """
+        request = session_pb2.EstablishRequest(file_name=file_name)
+        if isinstance(session, str):
+            request.text = session
+        else:
+            request.program.CopyFrom(session)
+        for name, source in (bundles or {}).items():
+            request.bundles[name] = packing.load(source)
+        if registration_timeout is not None:
+            request.registration_timeout.FromNanoseconds(int(registration_timeout * 1e9))
+        with self._errors():
+            return await self._sessions.Establish(request, timeout=timeout)
+
+    async def session(self, name: str) -> session_pb2.Session:
+        with self._errors():
+            return await self._sessions.Get(session_pb2.GetSessionRequest(name=name))
+
+    async def sessions(self) -> list[session_pb2.Session]:
+        with self._errors():
+            return list((await self._sessions.List(session_pb2.ListSessionsRequest())).sessions)
+
+    async def watch(self, name: str) -> AsyncIterator[session_pb2.SessionEvent]:
+        """The present state, then every change, until the session has ended."""
+        with self._errors():
+            async for event in self._sessions.Watch(session_pb2.WatchSessionRequest(name=name)):
+                yield event
+
+    async def close_session(self, name: str) -> session_pb2.Session:
+        with self._errors():
+            return await self._sessions.Close(session_pb2.CloseSessionRequest(name=name))
+
+    # the node
+
+    async def status(self) -> node_pb2.NodeStatus:
+        with self._errors():
+            return await self._node.Status(node_pb2.NodeStatusRequest())
+
+    async def units(self) -> list[node_pb2.UnitStatus]:
+        return list((await self.status()).units)
+
+    async def explain(self, unit: str, device: str, frame: bytes) -> list[node_pb2.ExplainStep]:
+        """Which rules an Ethernet frame meets that enters ``unit`` by ``device``, to the end."""
+        request = node_pb2.ExplainRequest(unit=unit, device=device, frame=frame)
+        with self._errors():
+            return list((await self._node.Explain(request)).steps)
+
+    async def desired(self) -> dict[str, list[unit_pb2.Slice]]:
+        """What every unit must have, by unit."""
+        with self._errors():
+            answer = await self._node.Desired(node_pb2.DesiredRequest())
+        return {unit.unit: list(unit.slices) for unit in answer.units}
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            raise _error(self.address, error) from None
+
+
+def _error(address: str, error: grpc.aio.AioRpcError) -> DipronnError:
+    ours = any(key == _ERROR_KEY for key, _ in error.trailing_metadata() or ())
+    details = error.details() or error.code().name
+    if error.code() is grpc.StatusCode.UNAVAILABLE and not ours:
+        return Unreachable(f"no node answers at {address}: {details}; is it up, and is the address right?")
+    return _ERRORS.get(error.code(), DipronnError)(details)
+
+
+def _credentials(address: str, certs: Path | None) -> grpc.ChannelCredentials:
+    if certs is None:
+        raise Unavailable(
+            f"{address} is reached by mutual TLS; state a directory of certificates ({CERTS_VARIABLE})"
+        )
+    try:
+        authority, key, chain = ((certs / name).read_bytes() for name in ("ca.pem", "key.pem", "cert.pem"))
+    except OSError as error:
+        raise Unavailable(f"{error.filename}: {error.strerror}; `dipronn certs {certs}` makes it") from error
+    return grpc.ssl_channel_credentials(authority, key, chain)
