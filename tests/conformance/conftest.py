@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.conformance.plane import DataPlane
@@ -12,7 +14,7 @@ PARAMETERS = [
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)
-def plane(request: pytest.FixtureRequest) -> DataPlane:
+def plane(request: pytest.FixtureRequest, prefix: str) -> Iterator[DataPlane]:
     """Each data plane in turn."""
-    made: DataPlane = request.param()
-    return made
+    with request.param(prefix) as plane:
+        yield plane
