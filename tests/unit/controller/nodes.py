@@ -123,11 +123,10 @@ class Node:
         instance = self.instance(name)
         version = self.deployment.version
         address = addressing.instance_address(instance.number, version)
-        gateway = next(one for one in addressing.GATEWAYS if one.version == version)
         packet = datagram(
             str(address),
             instance.ports[port],
-            to or Socket(gateway, 9),
+            to or Socket(addressing.gateway(version), 9),
             payload,
             source_mac=str(addressing.guest_mac(instance.number)),
             destination_mac=str(addressing.HOST_MAC),
