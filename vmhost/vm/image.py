@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import os
 import py_compile
 import re
@@ -38,6 +39,8 @@ FIRST_PROGRAM_UID = 10001
 MAX_ENVIRONMENT = 65535
 MAX_VARIABLES = 1000
 
+_KERNEL_MIB = 68
+"""What Debian's kernel wants to boot at all."""
 _KEPT_SECONDS = 7 * 86400
 
 _GUEST = Path(__file__).parents[1] / "guest"
@@ -83,10 +86,11 @@ class GuestImages:
     python: Path
     modules: Mapping[str, tuple[str, ...]]
 
-    def write_initramfs(self, out: IO[bytes], spec: VmSpec | None, bus: str) -> None:
+    def write_initramfs(self, out: IO[bytes], spec: VmSpec | None, bus: str) -> int:
         """Write base, configuration and bundles; without a spec a guest that only reports that it is up.
 
-        Raises InvalidSession if a bundle is refused.
+        Returns the MiB that this guest needs before its programs get any. Raises InvalidSession if a bundle
+        is refused.
         """
         bundles = [(program, read_bundle(program.bundle)) for program in spec.programs] if spec else []
         base = self.python if any(bundle.python for _, bundle in bundles) else self.small
@@ -103,6 +107,8 @@ class GuestImages:
                 _write_program(cpio, spec, program, bundle, FIRST_PROGRAM_UID + number)
         cpio.close()
         out.flush()
+        # While it is unpacked the initramfs lies in memory twice.
+        return _KERNEL_MIB + 2 * math.ceil(out.tell() / (1 << 20))
 
 
 def prepare_images(cache: Path) -> GuestImages:

@@ -139,9 +139,13 @@ class QemuDriver:
             directory.write_record(record)
             with ExitStack() as stack:
                 initramfs = stack.enter_context(tempfile.TemporaryFile(dir=self._images.folder))
-                await asyncio.to_thread(self._images.write_initramfs, initramfs, spec, self._machine.bus)
+                own_mib = await asyncio.to_thread(
+                    self._images.write_initramfs, initramfs, spec, self._machine.bus
+                )
                 os.fchmod(initramfs.fileno(), 0o444)
-                child = self._spawn(stack, record, directory, initramfs.fileno(), tap.fileno())
+                child = self._spawn(
+                    stack, record, directory, initramfs.fileno(), tap.fileno(), own_mib + spec.memory_mib
+                )
             process = Process.of(child.pid)
             if process is None or (pidfd := process.open()) is None:
                 raise self._died(spec.name, child, directory)
@@ -162,7 +166,13 @@ class QemuDriver:
         log.info("vm started", vm=spec.name, machine=str(self._machine), pid=process.pid)
 
     def _spawn(
-        self, stack: ExitStack, record: Record, directory: RunDirectory, initramfs: int, tap: int
+        self,
+        stack: ExitStack,
+        record: Record,
+        directory: RunDirectory,
+        initramfs: int,
+        tap: int,
+        memory_mib: int,
     ) -> subprocess.Popen[bytes]:
         """Start QEMU; what is opened for it is closed on our side when the stack is left."""
 
@@ -183,7 +193,7 @@ class QemuDriver:
             self._machine,
             descriptors,
             name=spec.name,
-            memory_mib=spec.memory_mib,
+            memory_mib=memory_mib,
             cpus=spec.cpus,
             mac=spec.mac,
         )

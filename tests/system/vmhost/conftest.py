@@ -159,7 +159,7 @@ class Unit:
         self.drivers.append(driver)
         return driver
 
-    def spec(self, *programs: GuestProgram, mtu: int = 1500, memory_mib: int = 128) -> VmSpec:
+    def spec(self, *programs: GuestProgram, mtu: int = 1500, memory_mib: int = 16) -> VmSpec:
         """A VM with the programs' addresses."""
         number = next(self.numbers)
         addresses = tuple(address for program in programs for address in program.addresses)

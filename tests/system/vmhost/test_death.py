@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -51,16 +52,20 @@ async def test_a_killed_qemu_is_seen_and_can_be_replaced(unit: Unit) -> None:
     await driver.stop(spec.name)
 
 
-async def test_a_guest_that_ends_by_itself_is_a_failed_vm(unit: Unit) -> None:
+async def test_a_guest_whose_kernel_panics_is_a_failed_vm(unit: Unit) -> None:
+    # A kernel that finds no init panics.
+    broken = unit.folder / "empty.cpio"
+    broken.write_bytes(b"")
+    unit.images = replace(unit.images, small=broken)
     driver = unit.driver()
     watcher = Watcher(driver)
-    # Too little memory for kernel and initramfs: the guest ends before its init can report.
-    spec = unit.spec(GuestProgram("echo", unit.bundles["c"], (V4,)), memory_mib=56)
+    spec = unit.spec(GuestProgram("echo", unit.bundles["c"], (V4,)))
     with await unit.tap(spec) as tap:
         await driver.start(spec, tap)
     event = await watcher.wait(failed)
     assert isinstance(event, VmChanged)
-    assert "guest-reset" in event.reason or "guest-panic" in event.reason, event.reason
+    assert "guest-reset" in event.reason
+    assert "Kernel panic" in driver.serial_log(spec.name).read_text()
 
 
 @pytest.mark.req("D30")

@@ -67,7 +67,7 @@ async def test_two_programs_of_one_vm_are_apart_in_both_address_families(unit: U
         GuestProgram("first", unit.bundles["c"], (alone,)),
         GuestProgram("second", unit.bundles["python"], (V4, V6), {"DIPRONN_PARAM_GAIN": "3 dB\n"}),
         mtu=9000,
-        memory_mib=192,
+        memory_mib=32,
     )
     await unit.boot(driver, spec, hooks)
     first, second = await hooks.wait("first/in"), await hooks.wait("second/in")
