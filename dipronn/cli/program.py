@@ -1,0 +1,59 @@
+"""``dipronn program``: session files, without a node."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from controller.program import MAX_BYTES, Parsed, Severity, check_text, draw, render_all
+from dipronn.cli.output import as_json, write
+
+app = typer.Typer(help="Look at session files, without a node.", no_args_is_help=True)
+File = Annotated[
+    Path, typer.Argument(help="A session file (*.dpn).", exists=True, dir_okay=False, readable=True)
+]
+
+
+def read(file: Path) -> tuple[str, Parsed]:
+    """Text and what it says; diagnostics go to standard error, and errors end the command with status 1."""
+    with file.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    text = data.decode(errors="replace")
+    parsed = check_text(text)
+    if parsed.diagnostics:
+        complain(render_all(parsed.diagnostics, str(file), text))
+    if any(one.severity is Severity.ERROR for one in parsed.diagnostics):
+        raise typer.Exit(1)
+    return text, parsed
+
+
+def complain(text: str) -> None:
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(text)
+
+
+@app.command()
+def check(file: File) -> None:
+    """Say all that is wrong with a session in itself; status 1 if it is an error."""
+    _, parsed = read(file)
+    program = parsed.program
+    write(
+        f"{file}: session {program.name}: {len(program.programs)} programs, "
+        f"{len(program.channels)} channels, "
+        f"{len(program.inputs)} inputs, {len(program.outputs)} outputs"
+    )
+
+
+@app.command(name="draw")
+def draw_file(file: File) -> None:
+    """Draw the session graph."""
+    write(draw(read(file)[1].program))
+
+
+@app.command(name="json")
+def print_json(file: File) -> None:
+    """The session as the message dipronn.v1.Program in JSON."""
+    write(json.dumps(as_json(read(file)[1].program), indent=2))
