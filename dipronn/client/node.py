@@ -25,7 +25,7 @@ from dipronn.v1 import node_pb2, node_pb2_grpc, session_pb2, session_pb2_grpc, u
 
 ADDRESS_VARIABLE = "DIPRONN_NODE_ADDRESS"
 CERTS_VARIABLE = "DIPRONN_CERTS"
-DEFAULT_ADDRESS = "unix:/run/dipronn/control.sock"
+DEFAULT_ADDRESS = "unix:/run/dipronn/dipronn/control.sock"
 MAX_MESSAGE = 64 << 20
 _ERROR_KEY = "dipronn-error"
 _ERRORS: dict[grpc.StatusCode, type[DipronnError]] = {

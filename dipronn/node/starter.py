@@ -19,10 +19,11 @@ import grpc
 from dipronn import certs
 from dipronn.errors import AlreadyExists, TimedOut, Unavailable
 from dipronn.node import namespaces, processes
-from dipronn.node.agent_config import agent_config
+from dipronn.node.agent_config import CACHE, agent_config
 from dipronn.node.config import NodeConfig
 from dipronn.node.topology import Topology, plan_topology
 from dipronn.v1 import node_pb2, node_pb2_grpc
+from vmhost.agent.machines import prepare
 
 RUN = Path("/run/dipronn")
 PINS = Path("/sys/fs/bpf/dipronn")
@@ -78,10 +79,13 @@ async def up(config: NodeConfig, progress: Progress) -> Topology:
                 f"node {config.name!r} is up already, or was and left something; "
                 f"`dipronn down --name {config.name}` removes it"
             )
+        # Before there are namespaces: those of the units have no way to Debian's packages.
+        progress("preparing guest images; the first time this takes a minute")
+        await prepare(CACHE)
         try:
             progress("making namespaces and links")
             places.run.mkdir(parents=True)
-            namespaces.build(topology)
+            await asyncio.to_thread(namespaces.build, topology)
             certs.make(places.certs, [topology.control_address, *(unit.name for unit in topology.units)])
             progress("starting the control unit and the unit agents")
             _start_processes(topology, places)

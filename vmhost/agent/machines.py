@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.store import Store
-from vmhost.vm.image import prepare_images
+from vmhost.vm.image import GuestImages, prepare_images
+from vmhost.vm.machine import Machine
 from vmhost.vm.qemu import QemuDriver
 from vmhost.vm.trial import choose_machine
 
 
-async def open_driver(config: AgentConfig, store: Store) -> QemuDriver:
-    """Prepare guest images and find the machine that boots here, unless the cache knows; raises Unavailable.
+async def prepare(cache: Path) -> tuple[GuestImages, Machine]:
+    """Guest images and the machine that boots here; raises Unavailable.
 
-    The first time on a host this fetches and builds for a minute; afterwards it takes milliseconds.
+    The first time on a host this fetches packages and builds for a minute, so it needs a way to them;
+    afterwards the cache knows, and it takes milliseconds.
     """
-    images = await asyncio.to_thread(prepare_images, config.cache)
-    machine = await choose_machine(config.cache, images)
-    return QemuDriver(store.vms, images, machine)
+    images = await asyncio.to_thread(prepare_images, cache)
+    return images, await choose_machine(cache, images)
+
+
+async def open_driver(config: AgentConfig, store: Store) -> QemuDriver:
+    """The driver of the unit's machines; see ``prepare``."""
+    return QemuDriver(store.vms, *await prepare(config.cache))
