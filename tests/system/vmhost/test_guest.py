@@ -64,7 +64,7 @@ async def test_two_programs_of_one_vm_are_apart_in_both_address_families(unit: U
     watcher = Watcher(driver)
     alone: Address = IPv6Address("fd00:77::9")
     spec = unit.spec(
-        GuestProgram("first", unit.bundles["c"], (alone,)),
+        GuestProgram("first", unit.bundles["c"], (alone,), {"DIPRONN_PARAM_KEY": "a b"}),
         GuestProgram("second", unit.bundles["python"], (V4, V6), {"DIPRONN_PARAM_GAIN": "3 dB\n"}),
         mtu=9000,
         memory_mib=32,
@@ -75,6 +75,10 @@ async def test_two_programs_of_one_vm_are_apart_in_both_address_families(unit: U
     # The one has IPv6 only and registers over it; jumbo frames pass both ways.
     assert first.address == alone
     assert await exchange(alone, first.real_port, bytes(8000)) == bytes(8000)
+    assert await exchange(alone, first.real_port, b"param KEY") == b"a b"
+    assert await exchange(alone, first.real_port, b"param NONE") == b"none"
+    answer = f"udp {first.real_port} 1 LANGUAGE=%C4%8Desky%20ano"
+    assert (await exchange(alone, first.real_port, b"resolve")).decode() == answer
     assert second.address == V4
     # Each runs under a user ID of its own, knows its parameters, and cannot register the other's names.
     assert await exchange(V4, second.real_port, b"uid") == b"10002"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Answers what comes to its input and sends it to its output, too. A datagram "exit N" ends it with status N,
- * "abort" by a signal, "flood" makes it write to its log without end.
+ * "abort" by a signal, "flood" makes it write to its log without end, "resolve" and "param NAME" ask its
+ * library.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,14 @@ int main(void) {
         if (size < 0) return 2;
         buffer[size] = 0;
         if (!strncmp(buffer, "exit ", 5)) return atoi(buffer + 5);
+        if (!strcmp(buffer, "resolve")) {
+            if (dipronn_resolve("in", buffer, sizeof buffer)) return 3;
+            size = strlen(buffer);
+        }
+        if (!strncmp(buffer, "param ", 6)) {
+            const char *value = dipronn_param(buffer + 6);
+            size = snprintf(buffer, sizeof buffer, "%s", value ? value : "none");
+        }
         if (!strcmp(buffer, "abort")) abort();
         if (!strcmp(buffer, "flood") && !fork())
             for (;;)
