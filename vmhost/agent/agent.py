@@ -63,7 +63,7 @@ class Agent:
         self._store = store
         self._program = program
         self._driver = driver
-        self._membership = Membership(config.control, self._hello, self._order)
+        self._membership = Membership(config.control, self._greeting, self._order)
         self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
         self._names = Names(store, lambda report: self._report(name=report))
         self._host = Host(program, driver, self._bundles, self._names, open_tap)
@@ -158,13 +158,14 @@ class Agent:
     async def _apply(self, slice_: unit_pb2.Slice) -> None:
         session = slice_.session
         async with self._locks[session]:
-            desired = desired_state(slice_, self._bundles.path, self._own_rows)
+            # A large slice takes a while, and heartbeats must go on.
+            desired = await asyncio.to_thread(desired_state, slice_, self._bundles.path, self._own_rows)
             self._refuse_foreign(session, desired.rows)
             await self._resolve(session, desired)
             held = self._held.setdefault(session, HeldSlice(self._host))
             self._store.put_slice(slice_)
             try:
-                await execute(plan(desired, held.state), held)
+                await execute(await asyncio.to_thread(plan, desired, held.state), held)
             except Exception:
                 self._restore(session)
                 raise
@@ -281,32 +282,24 @@ class Agent:
         if self._driver is None:
             return
         async for event in self._driver.events():
-            session, name = session_of(event.vm)
             machine = self._machine(event.vm)
             if machine is not None:
-                await self._happened(event, session, name, machine)
+                await self._happened(event, machine)
 
-    async def _happened(self, event: DriverEvent, session: int, name: str, machine: Machine) -> None:
+    async def _happened(self, event: DriverEvent, machine: Machine) -> None:
+        session = machine.session
         match event:
             case VmChanged(_, state, reason):
-                if state is VmState.FAILED:
-                    await self._held[session].machine_died(machine)
-                    self._describe()
                 self._report(vm=self._vm_report(machine, state, reason))
+                if state is VmState.FAILED:
+                    async with self._locks[session]:
+                        await self._held[session].machine_died(machine)
+                    self._describe()
             case ProgramStarted(_, program):
-                self._report(
-                    program=unit_pb2.ProgramReport(session=session, vm=name, program=program, running=True)
-                )
+                self._report(program=_program_report(machine, program, None))
             case ProgramExit(_, program, status):
                 await self._names.forget_program(machine, program)
-                self._report(
-                    program=unit_pb2.ProgramReport(
-                        session=session,
-                        vm=name,
-                        program=program,
-                        exit_status=status if status >= 0 else 128 - status,
-                    )
-                )
+                self._report(program=_program_report(machine, program, status))
 
     async def _count(self) -> None:
         while True:
@@ -324,6 +317,25 @@ class Agent:
         counters: unit_pb2.UnitCounters | None = None,
     ) -> None:
         self._membership.report(unit_pb2.UnitReport(vm=vm, program=program, name=name, counters=counters))
+
+    def _greeting(self) -> list[unit_pb2.UnitReport]:
+        """What a membership begins with: Hello, and what it has no place for."""
+        ended = [
+            _program_report(machine, program, status)
+            for held in self._held.values()
+            for machine in held.state.machines.values()
+            for program, status in self._programs(machine).items()
+            if status is not None
+        ]
+        return [
+            unit_pb2.UnitReport(hello=self._hello()),
+            *(unit_pb2.UnitReport(program=report) for report in ended),
+            unit_pb2.UnitReport(counters=self._counters()),
+        ]
+
+    def _programs(self, machine: Machine) -> Mapping[str, int | None]:
+        info = self._driver.vms().get(machine.spec.name) if self._driver else None
+        return info.programs if info else {}
 
     def _hello(self) -> unit_pb2.Hello:
         return unit_pb2.Hello(
@@ -402,6 +414,17 @@ class Agent:
                 ],
             }
         )
+
+
+def _program_report(machine: Machine, program: str, status: int | None) -> unit_pb2.ProgramReport:
+    """``status`` as the driver tells it: None while the program runs, negative for a signal."""
+    return unit_pb2.ProgramReport(
+        session=machine.session,
+        vm=machine.name,
+        program=program,
+        running=status is None,
+        exit_status=0 if status is None else status if status >= 0 else 128 - status,
+    )
 
 
 def _completed(row: Endpoint, hop: NextHop) -> Endpoint:

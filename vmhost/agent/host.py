@@ -36,7 +36,7 @@ from vmhost.tap import Tap, open_tap
 from vmhost.vm.spec import VmDriver, VmState
 
 _log = structlog.get_logger(__name__)
-_BREATH = 1000  # rows written between two looks at what else the agent has to do
+_BREATH = 4096  # rows written between two looks at what else the agent has to do
 
 
 OpenTapFor = Callable[[Machine], Awaitable[Tap]]
@@ -125,6 +125,8 @@ class HeldSlice:
     async def machine_died(self, machine: Machine) -> None:
         """Note that a machine ended by itself, and take down what its tap took with it."""
         state = self.state
+        if self._runs(machine) or machine.spec.name not in state.machines:
+            return  # it was started again or removed meanwhile
         state.machines[machine.spec.name] = replace(machine, running=False)
         state.attached.discard(machine.device)
         self._host.names.forget_machine(machine)
@@ -134,6 +136,7 @@ class HeldSlice:
 
     async def _open_tap(self, machine: Machine) -> None:
         if machine.device not in self._host.taps and not self._runs(machine):
+            self._host.names.forget_machine(machine)  # what a machine before it registered
             self._host.taps[machine.device] = await self._host.open_tap(machine)
             self._host.program.attach(machine.device)
             self.state.attached.add(machine.device)
@@ -160,15 +163,19 @@ class HeldSlice:
     async def _change(self, table: str, changes: tuple[RowChange, ...]) -> None:
         rows = getattr(self.state.rows, table)
         program = self._host.program
-        for number, change in enumerate(changes):
-            if change.after is None:
-                program.delete(table, change.key)
-                rows.pop(change.key, None)
-            else:
-                program.insert(table, change.key, change.after)
-                rows[change.key] = change.after
-            if number % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)
+        for start in range(0, len(changes), _BREATH):
+            some = changes[start : start + _BREATH]
+            written = {change.key: change.after for change in some if change.after is not None}
+            if written:
+                new = Tables()
+                getattr(new, table).update(written)
+                program.insert_all(new)
+                rows.update(written)
+            for change in some:
+                if change.after is None:
+                    program.delete(table, change.key)
+                    rows.pop(change.key, None)
+            await asyncio.sleep(0)
 
 
 def attribute(rows: Tables, desired: Mapping[int, SliceState]) -> tuple[dict[int, Tables], Tables]:

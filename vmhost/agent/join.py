@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,17 +32,18 @@ _LIMITS = [("grpc.max_receive_message_length", 256 << 20), ("grpc.max_send_messa
 class Membership:
     """Dials the control unit, says hello, sends reports and heartbeats, receives orders.
 
-    ``hello`` tells the unit's present state; ``order`` carries one out and returns an error's text, or "".
+    ``greeting``: the first reports of a membership, Hello before all. ``order`` carries one out and returns
+    an error's text, or "".
     """
 
     def __init__(
         self,
         control: Control,
-        hello: Callable[[], unit_pb2.Hello],
+        greeting: Callable[[], Iterable[unit_pb2.UnitReport]],
         order: Callable[[unit_pb2.UnitOrder], Awaitable[str]],
     ) -> None:
         self._control = control
-        self._hello = hello
+        self._greeting = greeting
         self._order = order
         self._reports: asyncio.Queue[unit_pb2.UnitReport] | None = None
         self._stub: unit_pb2_grpc.UnitsAsyncStub | None = None
@@ -93,7 +94,8 @@ class Membership:
         self._stub = stub
         reports: asyncio.Queue[unit_pb2.UnitReport] = asyncio.Queue()
         self._reports = reports
-        reports.put_nowait(unit_pb2.UnitReport(hello=self._hello()))
+        for report in self._greeting():
+            reports.put_nowait(report)
         tasks = [
             asyncio.create_task(self._write(call, reports), name="reports"),
             asyncio.create_task(self._beat(reports), name="heartbeat"),

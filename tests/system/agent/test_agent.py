@@ -202,8 +202,12 @@ async def test_everything_goes_on_without_the_agent(unit: Unit, number: signal.S
     assert vm.state in (unit_pb2.VM_STATE_STARTING, unit_pb2.VM_STATE_RUNNING)
     assert vm.age.ToNanoseconds() > 0
     assert machine(unit) == pid, "the machine was not started again"
-    since = len(unit.control.reports)
+
+    # What ends while nobody looks is told at the next Hello.
+    await unit.end(signal.SIGKILL)
     tell(unit, b"exit 3")
+    since = len(unit.control.reports)
+    await unit.start()
     report = await unit.control.report(lambda each: each.program.exit_status == 3, since=since)
     assert (report.program.vm, report.program.program) == ("echo-0", "echo")
     assert await unit.control.order(unit_pb2.RemoveSlice(session=SESSION)) == ""
@@ -235,6 +239,24 @@ async def test_the_end_of_a_program_and_of_a_machine_are_told(unit: Unit) -> Non
     ports = await unit.control.name("echo/in", since), await unit.control.name("echo/out", since)
     assert await unit.control.order(steered(unit, *ports)) == ""
     assert await exchange(unit, b"again") == (str(PUBLIC.address), PUBLIC.port)
+
+
+async def test_a_machine_that_died_unseen_is_started_again(unit: Unit) -> None:
+    """Given a session; when agent and machine are killed; then the next agent has a fresh machine."""
+    await unit.start()
+    await established(unit)
+    pid = machine(unit)
+    await unit.end(signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: TAP not in unit.links())
+    since = len(unit.control.reports)
+    hello = await unit.start()
+    held = {each.session: each for each in hello.held}[SESSION]
+    assert not held.names
+    ports = await unit.control.name("echo/in", since), await unit.control.name("echo/out", since)
+    assert await unit.control.order(steered(unit, *ports)) == ""
+    assert await exchange(unit, b"again") == (str(PUBLIC.address), PUBLIC.port)
+    assert machine(unit) != pid
 
 
 async def test_a_broken_bundle_leaves_nothing(unit: Unit) -> None:

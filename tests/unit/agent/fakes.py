@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -88,7 +89,11 @@ class FakeProgram:
     def detach(self, device: str) -> None:
         self._world.act(f"detach {device}", lambda: self._world.attached.discard(device))
 
-    def insert(self, table: str, key: object, row: object) -> None:
+    def insert_all(self, new: Tables) -> None:
+        for table, key, row in new.rows():
+            self._insert(table, key, row)
+
+    def _insert(self, table: str, key: object, row: object) -> None:
         self._world.act(f"insert {table}", lambda: getattr(self._world.rows, table).update({key: row}))
 
     def delete(self, table: str, key: object) -> None:
@@ -186,6 +191,20 @@ class FakeUnit:
         config = AgentConfig("u1", (), self.store.folder, Path("/pins"), Path("/cache"), control, ())
         program = cast(SteeringProgram, FakeProgram(self.world))
         return Agent(config, self.store, program, FakeDriver(self.world), self._open_tap)
+
+    def save(self) -> tuple[World, dict[Path, bytes]]:
+        """The world and the files as they are now."""
+        files = [path for path in self.store.folder.rglob("*") if path.is_file()]
+        return deepcopy(self.world), {path: path.read_bytes() for path in files}
+
+    def restore(self, saved: tuple[World, dict[Path, bytes]]) -> None:
+        world, files = saved
+        self.world = deepcopy(world)
+        for path in self.store.folder.rglob("*"):
+            if path.is_file() and path not in files:
+                path.unlink()
+        for path, data in files.items():
+            path.write_bytes(data)
 
     async def started(self) -> Agent:
         """An agent that has taken over what there is."""

@@ -57,9 +57,11 @@ async def test_a_failed_order_leaves_the_former_state(
     change: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former, wanted = CHANGES[change]
+    unit = await prepared(tmp_path, monkeypatch, former)
+    saved = unit.save()
     reached = 0
     for boundary in BOUNDARIES:
-        unit = await prepared(tmp_path / str(boundary), monkeypatch, former)
+        unit.restore(saved)
         agent = await unit.started()
         before, stored = unit.world.snapshot(), unit.store.slices()
         fail(unit.world, boundary, after, Failure)
@@ -83,9 +85,11 @@ async def test_a_killed_agent_is_repaired_by_the_next(
 ) -> None:
     former, wanted = CHANGES[change]
     before, done = await outcome(tmp_path / "whole", monkeypatch, former, wanted)
+    unit = await prepared(tmp_path / "unit", monkeypatch, former)
+    saved = unit.save()
     reached = 0
     for boundary in BOUNDARIES:
-        unit = await prepared(tmp_path / str(boundary), monkeypatch, former)
+        unit.restore(saved)
         agent = await unit.started()
         fail(unit.world, boundary, after, Crash)
         try:
