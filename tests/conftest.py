@@ -24,7 +24,7 @@ hypothesis.settings.register_profile("bounded", deadline=None, max_examples=60, 
 hypothesis.settings.register_profile(
     "soak",
     deadline=None,
-    max_examples=2000,
+    max_examples=500,
     database=DirectoryBasedExampleDatabase(FAILURES),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         const=math.inf,
         metavar="SECONDS",
-        help="run the tests round after round with many and new examples, until interrupted or for SECONDS",
+        help="round after round with many new examples, until interrupted or until SECONDS have passed",
     )
 
 

@@ -418,4 +418,5 @@ class _Passage:
     def _send(self, emission: Emission) -> None:
         self.counters.sent += 1
         self.outcome.emissions.append(emission)
-        self.outcome.trace.append(Step(emission.copy, "", "", f"sent on {emission.device}"))
+        where = f"on {emission.device}" if emission.device else "to the next hop"  # which the unit will find
+        self.outcome.trace.append(Step(emission.copy, "", "", f"sent {where}"))

@@ -123,7 +123,7 @@ def endpoints(draw: DrawFn, version: int, guests: bool) -> Endpoint:
         vlan=draw(st.sampled_from((0, 0, 5, 4094))),
         source=draw(st.none() | sockets(PUBLIC, version)),
         public=draw(st.none() | sockets(PUBLIC, version)),
-        mtu=draw(st.sampled_from((1500, 1500, 1500, 68, 40))),
+        mtu=draw(st.sampled_from((1500, 1500, 1500, 100, 68))),
         unit=draw(st.sampled_from((0, 0, *UNITS))),
     )
 
@@ -157,7 +157,7 @@ def peers(draw: DrawFn, guests: bool) -> tuple[PeerKey, Peer]:
         OWN_MACS[device],
         PEER_MACS[device],
         draw(st.none() | sockets(PUBLIC, version)),
-        draw(st.sampled_from((1500, 1500, 60))),
+        draw(st.sampled_from((1500, 1500, 80))),
     )
     return PeerKey(local, remote), row
 

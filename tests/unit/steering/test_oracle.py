@@ -1,0 +1,145 @@
+"""What the oracle tells beyond frames: the rules that a packet met; and walks over several units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controller.steering.drops import Drop
+from controller.steering.model import Endpoint, EndpointKind, Link, LinkKey, LinkKind, Tables, Unit
+from controller.steering.oracle import Oracle
+from controller.steering.walk import MAX_HOPS, follow
+from controller.steering.wire import NO_MAC
+from tests.conformance.golden_frames import (
+    GOOD,
+    GOOD_OUT,
+    INSTANCE,
+    PUBLIC,
+    SOURCE,
+    from_guest,
+    steered,
+    to_unit,
+)
+from tests.conformance.golden_rules import INPUT0, forked, with_guests
+from tests.conformance.network import FORK, GUEST0_MAC, LAN, LAN_MAC, UNIT_MAC, VM0, VM0_MAC, WAN
+from tests.conformance.script import ethernet, ip
+
+
+def told(tables: Tables, device: str, frame: bytes) -> list[str]:
+    return [str(step) for step in Oracle(tables).receive(device, frame, 0.0).trace]
+
+
+def test_the_trace_names_every_rule_to_the_end() -> None:
+    assert told(steered(), WAN, GOOD) == [
+        "link wan: outside",
+        "flow udp 192.0.2.1:5000 from anywhere → channel 1",
+        "channel 1: zero gives 0",
+        "slot 1+0 → endpoint 1, backup None",
+        "endpoint 1: node 10.9.0.2:6000",
+        "sent on lan",
+    ]
+
+
+def test_the_trace_names_dead_units_and_the_reason_of_a_drop() -> None:
+    tables = steered()
+    tables.endpoint[1] = replace(tables.endpoint[1], unit=3)
+    tables.unit[3] = Unit(alive=False)
+    assert told(tables, WAN, GOOD)[-2:] == ["unit 3: dead", "dropped no_live_endpoint"]
+    assert told(tables, WAN, b"") == ["dropped malformed_ethernet"]
+
+
+def test_each_copy_has_its_own_trace() -> None:
+    trace = Oracle(forked()).receive(WAN, GOOD, 0.0).trace
+    assert [step.copy for step in trace if step.table == "fork"] == [0, 1, 2]
+    assert [(step.copy, step.verdict) for step in trace if step.verdict] == [
+        (0, "sent on wan"),
+        (1, "sent on wan"),
+        (2, "sent on lan"),
+    ]
+
+
+def test_bindings_and_answers_are_named() -> None:
+    bound = replace(INPUT0, port=7001)
+    gateway = replace(INPUT0, address=with_guests().link[LinkKey(VM0)].gateways[0])
+    assert "binding 10.0.3.2:7001 on vm0 → channel 3" in told(
+        with_guests(), VM0, from_guest(ip(bound, gateway))
+    )
+    oracle = Oracle(with_guests())
+    oracle.receive(WAN, GOOD, 0.0)
+    answer = oracle.receive(VM0, from_guest(ip(INPUT0, SOURCE)), 1.0)
+    assert [str(step) for step in answer.trace] == [
+        "link vm0: guest",
+        "peer 10.0.3.2:7000 may answer 198.51.100.7:4000 → wan",
+        "sent on wan",
+    ]
+    assert answer.emissions[0].channel is None
+
+
+def test_a_next_hop_that_the_unit_will_find_is_said_so() -> None:
+    tables = steered()
+    tables.endpoint[1] = Endpoint(EndpointKind.RECEIVER, "", NO_MAC, NO_MAC, INSTANCE)
+    assert told(tables, WAN, GOOD)[-1] == "sent to the next hop"
+
+
+def test_a_fork_links_strangers_are_counted_nowhere() -> None:
+    tables = steered()
+    tables.link[LinkKey(FORK)] = Link(LinkKind.FORK, LAN_MAC)
+    oracle = Oracle(tables)
+    outcome = oracle.receive(FORK, GOOD, 0.0)
+    assert not outcome.emissions and not outcome.drops and not outcome.to_host
+    assert oracle.counters.received == 0 and oracle.counters.conserved
+
+
+def _two_units() -> dict[str, Oracle]:
+    """Distribution sends to a processing unit, where a guest has the instance's address."""
+    here, there = steered(), with_guests()
+    there.flow = {key: replace(row, links=row.links << 1) for key, row in there.flow.items()}  # type: ignore[arg-type]
+    key = next(iter(there.flow))
+    there.flow[replace(key, destination=INSTANCE)] = there.flow.pop(key)
+    return {"distribution": Oracle(here), "processing": Oracle(there)}
+
+
+WIRES = {("distribution", LAN): ("processing", LAN), ("processing", LAN): ("distribution", LAN)}
+
+
+def test_a_walk_follows_a_packet_over_units_to_the_guest() -> None:
+    oracles = _two_units()
+    for unit in oracles.values():  # MACs of the two ends of the wire
+        unit.tables.link[LinkKey(LAN)] = replace(unit.tables.link[LinkKey(LAN)], mac=UNIT_MAC)
+    hops = follow(oracles, WIRES, "distribution", WAN, GOOD)
+    assert [(hop.unit, hop.device, hop.previous) for hop in hops] == [
+        ("distribution", WAN, None),
+        ("processing", LAN, 0),
+    ]
+    assert hops[1].frame == GOOD_OUT
+    (last,) = hops[1].outcome.emissions
+    assert (last.device, last.frame) == (VM0, ethernet(VM0_MAC, GUEST0_MAC, ip(SOURCE, INPUT0, ttl=62)))
+
+
+def test_a_walk_changes_nothing() -> None:
+    oracles = _two_units()
+    first = follow(oracles, WIRES, "distribution", WAN, GOOD)
+    assert all(oracle.counters.received == 0 and not oracle.learnt for oracle in oracles.values())
+    assert follow(oracles, WIRES, "distribution", WAN, GOOD) == first
+
+
+@pytest.mark.req("R9")
+def test_a_loop_ends_by_its_hop_limit() -> None:
+    tables = steered()
+    tables.flow = {key: replace(row, links=6) for key, row in tables.flow.items()}  # type: ignore[arg-type]
+    tables.endpoint[1] = replace(tables.endpoint[1], destination=PUBLIC, destination_mac=LAN_MAC)
+    hops = follow({"a": Oracle(tables)}, {("a", LAN): ("a", LAN)}, "a", WAN, GOOD)
+    assert len(hops) == 64
+    assert hops[-1].outcome.drops == [Drop.TTL_EXPIRED]
+
+
+def test_a_loop_with_a_fork_in_it_is_cut() -> None:
+    tables = forked()
+    tables.flow = {key: replace(row, links=6) for key, row in tables.flow.items()}  # type: ignore[arg-type]
+    for number in (1, 3, 4):
+        tables.endpoint[number] = Endpoint(EndpointKind.NODE, LAN, LAN_MAC, LAN_MAC, PUBLIC)
+    hops = follow({"a": Oracle(tables)}, {("a", LAN): ("a", LAN)}, "a", WAN, to_unit(ip(SOURCE, PUBLIC)))
+    assert len(hops) <= MAX_HOPS
+    hops = follow({"a": Oracle(tables)}, {("a", LAN): ("a", LAN)}, "a", WAN, GOOD)
+    assert len(hops) == MAX_HOPS
