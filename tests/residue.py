@@ -16,7 +16,7 @@ LINKS = Path("/sys/class/net")
 
 
 def find(prefix: str) -> list[str]:
-    """Every namespace, link, pin, process and temporary folder with ``prefix`` in its name, a line for each."""
+    """Every namespace, link, pin, process and temporary folder with ``prefix`` in its name, one a line."""
     found = [f"network namespace {name}" for name in _names(NAMESPACES) if prefix in name]
     found += [f"link {name}" for name in _names(LINKS) if prefix in name]
     found += [f"pin {path}" for path in _below(BPFFS) if prefix in path.name]
