@@ -53,8 +53,10 @@ def compile_source(source: str, file: str = "<source>", optimize: bool = True) -
     Without `optimize` every test stays, also those that can be decided (`--no-opt`).
     """
     checked = check_source(source, file)
-    program = analyze(lower(checked), source, file, fold=optimize)
+    # Whether loops end is judged on the program as written: it must not depend on what can be folded.
+    program = analyze(lower(checked), source, file, fold=False)
     if optimize:
+        program = analyze(program, source, file, fold=True)
         program = optimized(program, checked)
     handlers = tuple(structure.with_puts_counted(handler) for handler in program.handlers)
     return Compiled(checked, replace(program, handlers=handlers), optimize)

@@ -183,10 +183,13 @@ class _Analysis:
         self._dry -= 1
         bound = bound_of(statement, env, changed, self._facts)
         if isinstance(bound, str):
-            if not self._dry:
+            # Folding may have cut off the steps of a loop that was proved before, as it always traps first.
+            if not self._dry and not statement.bound:
                 self._errors.append(d.UnboundedLoop(statement.span, limit=MAXIMUM_TURNS, reason=bound))
-            bound = 0, {}
+            bound = max(statement.bound - 1, 0), {}
         turns, known = bound
+        if statement.bound:
+            turns = min(turns, statement.bound - 1)
         self._facts.turns[id(statement)] = turns
         self._left[statement.label] = []
         body, _ = self._block(statement.body, {**kept, **known})
