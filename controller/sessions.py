@@ -455,7 +455,7 @@ class Sessions:
 
     def _find(self, number: int, machine: str) -> tuple[LiveSession, InstanceRecord] | None:
         for session in self._sessions.values():
-            if session.record.number == number:
+            if session.record.number == number and session.record.phase is not Phase.CLOSING:
                 instance = session.instance(machine)
                 return (session, instance) if instance else None
         return None

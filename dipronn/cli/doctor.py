@@ -1,0 +1,183 @@
+"""``dipronn doctor``: what the node wants of the units on this machine against what is really there."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controller.steering import wire
+from controller.steering.model import Endpoint, Link, LinkKind, Tables
+from dipronn.cli.inspection import COMPARED
+from dipronn.cli.output import write, write_table
+from dipronn.cli.target import Target
+from dipronn.client import DEFAULT_ADDRESS
+from dipronn.v1 import steering_pb2, unit_pb2
+
+app = typer.Typer()
+_TAP = re.compile(r"dt[0-9a-f]+")
+_INSPECTION_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``kind``: drift (something wanted is missing or different) or residue (something is there unwanted)."""
+
+    unit: str
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A unit as it is: its kernel's rows, its devices with the XDP program on each, its machines."""
+
+    rows: Tables
+    devices: Mapping[str, int | None]
+    vms: Mapping[tuple[int, str], bool]
+
+
+@app.command(name="doctor")
+def doctor(
+    context: typer.Context,
+    state: Annotated[
+        list[Path], typer.Option(help="An agent's state folder; those of the node if not stated.")
+    ] = [],  # noqa: B006 - typer's way
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Compare desired state with maps, taps and machines of the units here; status 1 if they differ."""
+    desired = asyncio.run(_fetch(context.obj))
+    states = state or _states(context.obj.address)
+    agents = {agent["unit"]: agent for agent in map(_agent, states) if agent["unit"] in desired}
+    findings: list[Finding] = []
+    for unit, agent in agents.items():
+        seen = _inspect(agent)
+        if isinstance(seen, str):
+            findings.append(Finding(unit, "drift", seen))
+        else:
+            findings += compare(unit, desired[unit], seen)
+    if as_json:
+        write(json.dumps({"units": sorted(agents), "findings": [vars(one) for one in findings]}, indent=2))
+    elif findings:
+        write_table(("unit", "kind", "what"), ((one.unit, one.kind, one.what) for one in findings))
+    else:
+        here = ", ".join(sorted(agents)) or "no unit: none of this node is here"
+        write(f"all is as it should be on {here}")
+    raise typer.Exit(1 if findings else 0)
+
+
+async def _fetch(target: Target) -> dict[str, list[unit_pb2.Slice]]:
+    async with target.connect() as node:
+        return await node.desired()
+
+
+def compare(unit: str, slices: list[unit_pb2.Slice], seen: Seen) -> list[Finding]:
+    """Everything in which a unit differs from what it should be.  Pure."""
+    wanted = Tables()
+    machines: dict[tuple[int, str], str] = {}
+    for slice_ in slices:
+        wanted.merge(wire.decode(slice_.tables))
+        machines.update({(slice_.session, vm.name): vm.device for vm in slice_.vms})
+    findings = [Finding(unit, "drift", what) for what in _missing(wanted, seen.rows)]
+    findings += [Finding(unit, "residue", what) for what in _unwanted(wanted, seen.rows)]
+    for device in [key.device for key in seen.rows.link]:
+        if device not in seen.devices:
+            findings.append(Finding(unit, "drift", f"device {device} is gone, but has a link row"))
+        elif seen.devices[device] is None:
+            findings.append(Finding(unit, "drift", f"no steering program is attached to {device}"))
+    for (session, name), device in machines.items():
+        if not seen.vms.get((session, name)):
+            findings.append(Finding(unit, "drift", f"machine {name} of session {session} does not run"))
+        if device not in seen.devices:
+            findings.append(Finding(unit, "drift", f"tap {device} of machine {name} is gone"))
+    for (session, name), running in seen.vms.items():
+        if running and (session, name) not in machines:
+            findings.append(Finding(unit, "residue", f"machine {name} of session {session} runs"))
+    for device in seen.devices:
+        if _TAP.fullmatch(device) and device not in machines.values():
+            findings.append(Finding(unit, "residue", f"tap {device} is nobody's"))
+    return findings
+
+
+def _missing(wanted: Tables, held: Tables) -> Iterator[str]:
+    for table, key, row in wanted.rows():
+        if table not in COMPARED:
+            continue
+        found = getattr(held, table).get(key)
+        if found is None:
+            yield f"{table} row {key} is missing"
+        elif differences := _differences(row, found):
+            yield f"{table} row {key}: {', '.join(differences)}"
+
+
+def _differences(wanted: Any, found: Any) -> list[str]:
+    """Field by field; the next hop of a receiver is the unit's to find."""
+    free = ("device", "vlan", "source_mac", "destination_mac", "mtu")
+    unresolved = isinstance(wanted, Endpoint) and not wanted.device
+    return [
+        f"{field.name} is {getattr(found, field.name)}, not {getattr(wanted, field.name)}"
+        for field in fields(wanted)
+        if getattr(found, field.name) != getattr(wanted, field.name)
+        and not (unresolved and field.name in free)
+    ]
+
+
+def _unwanted(wanted: Tables, held: Tables) -> Iterator[str]:
+    for table, key, row in held.rows():
+        # The rows of its own links are the unit's matter, and so are the node's copies.
+        own = isinstance(row, Link) and row.kind is not LinkKind.GUEST
+        if table in COMPARED and key not in getattr(wanted, table) and not own:
+            yield f"{table} row {key} is nobody's"
+
+
+def _states(address: str) -> list[Path]:
+    """The agents of an all-in-one node keep their state beside its socket, those of others anywhere."""
+    socket = Path((address or DEFAULT_ADDRESS).removeprefix("unix:"))
+    return sorted(socket.parent.glob("units/*/state"))
+
+
+def _agent(state: Path) -> dict[str, Any]:
+    try:
+        described: dict[str, Any] = json.loads((state / "agent.json").read_text())
+    except (OSError, ValueError):
+        return {"unit": ""}
+    return described
+
+
+def _inspect(agent: dict[str, Any]) -> Seen | str:
+    namespace = _namespace(agent)
+    if namespace is None:
+        return "neither its agent nor a machine of it runs, so its network namespace cannot be found"
+    command = ["nsenter", f"--net={namespace}", sys.executable, "-m", "dipronn.cli.inspection", agent["pins"]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_INSPECTION_SECONDS, check=False)
+    if done.returncode:
+        return f"its kernel state cannot be read: {done.stderr.strip().splitlines()[-1:]}"
+    answer = json.loads(done.stdout)
+    message = steering_pb2.Tables.FromString(base64.b64decode(answer["tables"]))
+    vms = {(vm["session"], vm["name"]): _runs(vm["pid"]) for vm in agent["vms"]}
+    return Seen(wire.decode(message), answer["devices"], vms)
+
+
+def _namespace(agent: dict[str, Any]) -> str | None:
+    for pid in [agent["pid"], *(vm["pid"] for vm in agent["vms"])]:
+        if _runs(pid):
+            return f"/proc/{pid}/ns/net"
+    return None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
