@@ -64,8 +64,10 @@ def bound_of(
         return "it has no condition"
     best: tuple[int, str, Range] | None = None
     reason = "no variable of its condition moves steadily towards a limit"
-    for test in tests:
+    for test, stepped in tests:
         for side in _sides(test, copies):
+            if side.variable.name in stepped and not side.copied:
+                continue
             found = _turns(side, movements, before, changed)
             if isinstance(found, str):
                 reason = found
@@ -143,12 +145,14 @@ def _most(name: str, block: ir.Block, facts: LoopFacts) -> Range | None:
     return Range(low, high)
 
 
-def _tests(loop: ir.Loop, facts: LoopFacts) -> tuple[list[ir.Binary], dict[str, ir.Local]]:
-    """The comparisons that hold in every turn behind the loop's leading tests.
+def _tests(
+    loop: ir.Loop, facts: LoopFacts
+) -> tuple[list[tuple[ir.Binary, frozenset[str]]], dict[str, ir.Local]]:
+    """The comparisons that hold behind the loop's own tests, each with the variables that were stepped before it.
 
     And the temporaries that hold what a variable was at the head of the body, as in `while (n-- > 0)`.
     """
-    found: list[ir.Binary] = []
+    found: list[tuple[ir.Binary, frozenset[str]]] = []
     copies: dict[str, ir.Local] = {}
     written: set[str] = set()
     for statement in loop.body:
@@ -162,7 +166,7 @@ def _tests(loop: ir.Loop, facts: LoopFacts) -> tuple[list[ir.Binary], dict[str, 
             only = statement.then[0]
             if isinstance(only, ir.Leave) and only.label == loop.label and id(statement) in facts.conditions:
                 goes_on = _conjuncts(facts.conditions[id(statement)], False)
-                found += [test for test in goes_on if not written & ir.locals_in(test)]
+                found += [(test, frozenset(written)) for test in goes_on]
         for inner in ir.walk((statement,)):
             target = ir.written(inner)
             # Temporaries of the test itself are written before it; only steps make a test come too late.
@@ -195,6 +199,8 @@ class _Side:
     shift: int
     operator: str
     limit: ir.Expression
+    copied: bool
+    """Was the variable read at the head of the body, before its steps?"""
 
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!=", "==": "=="}
@@ -210,11 +216,11 @@ def _sides(test: ir.Binary, copies: dict[str, ir.Local]) -> list[_Side]:
             e = e.operand
         match e:
             case ir.Local():
-                found.append(_Side(copies.get(e.name, e), 0, operator, limit))
+                found.append(_Side(copies.get(e.name, e), 0, operator, limit, e.name in copies))
             case ir.Binary(
                 operator="+" | "-", left=ir.Local() as local, right=ir.Constant(value=int() as amount)
             ):
-                found.append(_Side(local, amount if e.operator == "+" else -amount, operator, limit))
+                found.append(_Side(local, amount if e.operator == "+" else -amount, operator, limit, False))
     return found
 
 
