@@ -333,7 +333,7 @@ class Sessions:
             if session.record.phase is Phase.ACTIVE:
                 await self._bring_in_line(session, unit.name, held.get(number))
         self._units.set_alive(unit, True)
-        await self._tell_units_who_lives(except_for=unit.name)
+        await self._tell_units_who_lives()
 
     def _alive_with(self, unit: UnitState) -> dict[int, bool]:
         return {**self._units.alive_rows(), unit.stored.number: True}
@@ -368,11 +368,11 @@ class Sessions:
                     instance.ports = ports
                     self._replan(session)
 
-    async def _tell_units_who_lives(self, except_for: str) -> None:
+    async def _tell_units_who_lives(self) -> None:
         base = node_slice(self._units.alive_rows())
-        others = [one for one in self._units.known.values() if one.member and one.name != except_for]
-        orders = (self._units.order(one.name, unit_pb2.UnitOrder(apply=base)) for one in others)
-        for one, result in zip(others, await asyncio.gather(*orders, return_exceptions=True), strict=True):
+        joined = [one for one in self._units.known.values() if one.member]
+        orders = (self._units.order(one.name, unit_pb2.UnitOrder(apply=base)) for one in joined)
+        for one, result in zip(joined, await asyncio.gather(*orders, return_exceptions=True), strict=True):
             if isinstance(result, BaseException):
                 _log.warning("a unit was not told who lives", unit=one.name, error=str(result))
 
@@ -395,7 +395,7 @@ class Sessions:
     def revive(self, unit: UnitState) -> None:
         """Heartbeats of a unit that was held for dead came again on the same stream."""
         self._units.set_alive(unit, True)
-        self._background(self._tell_units_who_lives(except_for=unit.name))
+        self._background(self._tell_units_who_lives())
 
     def on_vm(self, report: unit_pb2.VmReport) -> None:
         found = self._find(report.session, report.vm)
