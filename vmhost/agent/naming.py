@@ -39,7 +39,7 @@ class Names:
         held = [
             registration for vm, registration in self._held.get(machine.session, []) if vm == machine.name
         ]
-        server = NameServer(machine.device, _callers(machine), self, held=held)
+        server = NameServer(machine.device, callers(machine), self, held=held)
         await server.start(machine.spec.gateways)
         self._served[machine.device] = _Served(machine, server)
 
@@ -103,7 +103,7 @@ class Names:
             self._store.put_names(session, names)
 
 
-def _callers(machine: Machine) -> Callers:
+def callers(machine: Machine) -> Callers:
     """Which programs each address may speak for, and their ports."""
     ports: dict[str, frozenset[str]] = {
         program.name: frozenset(

@@ -198,8 +198,9 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
     for machine in replaced:
         steps += _end(machine, observed)
     steps += [OpenTap(machine) for machine in starting]
-    steps += [Attach(device) for device in sorted(desired.attached - observed.attached - fresh_taps)]
     steps += _put(GROUND, desired.rows, before)
+    # Own links get their rows first and so lose nothing; adopted taps get the program's newest version.
+    steps += [Attach(device) for device in sorted(desired.attached - observed.attached - fresh_taps)]
     ended = {machine.spec.name for machine in replaced}
     for name, machine in desired.machines.items():
         if name in desired.serving - (observed.serving - ended):
