@@ -1,7 +1,7 @@
 """The node's processes: started in a namespace, found again by a mark in their environment, ended by pid.
 
-The mark makes a node removable after a crash of whoever started it: every process that a node starts carries
-``DIPRONN_NODE=<name>``, and its children (virtual machines) inherit it.
+The mark makes a node removable after a crash of whoever started it: every process started here carries
+``DIPRONN_NODE=<name>``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dipronn.node.namespaces import NAMESPACES
+from dipronn.node.namespaces import NAMESPACES, existing
 
 MARK = "DIPRONN_NODE"
 
@@ -50,16 +50,21 @@ def start(
 
 
 def find(node: str) -> list[Found]:
-    """Every process that carries the node's mark, except the caller."""
-    wanted = f"{MARK}={node}".encode()
+    """Every process that carries the node's mark, and the virtual machines in its namespaces; not the caller.
+
+    Virtual machines are started with an environment of nothing, so they are known by where they run.
+    """
+    mark = f"{MARK}={node}".encode()
+    places = {(NAMESPACES / name).stat().st_ino for name in existing(node)}
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with suppress(OSError):
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                found.append(Found(int(entry.name), command.strip()))
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            machine = command.startswith("qemu-system-") and (entry / "ns" / "net").stat().st_ino in places
+            if machine or mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(Found(int(entry.name), command))
     return found
 
 

@@ -1,0 +1,56 @@
+"""Traffic of the node's tests, run as a script inside a namespace; one JSON line on standard output.
+
+send ADDRESS PORT COUNT PER_SECOND      numbered datagrams; prints what came back as answers
+receive ADDRESS PORT IDLE [answer]      records until IDLE seconds pass without a datagram
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+
+
+def send(address: str, port: int, count: int, per_second: float) -> dict[str, object]:
+    answers = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+        start = time.monotonic()
+        for number in range(count):
+            source.sendto(b"%d" % number, (address, port))
+            source.settimeout(max(0.0001, start + (number + 1) / per_second - time.monotonic()))
+            try:
+                while True:
+                    answers.append(source.recvfrom(2048)[0].decode())
+            except TimeoutError:
+                pass
+    return {"sent": count, "answers": answers}
+
+
+def receive(address: str, port: int, idle: float, answer: bool) -> dict[str, object]:
+    received, sources = [], set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((address, port))
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        receiver.settimeout(30)
+        try:
+            while True:
+                payload, source = receiver.recvfrom(2048)
+                receiver.settimeout(idle)
+                received.append(payload.decode())
+                sources.add(f"{source[0]}:{source[1]}")
+                if answer:
+                    receiver.sendto(b"thanks for " + payload, source)
+        except TimeoutError:
+            pass
+    return {"received": received, "sources": sorted(sources)}
+
+
+if __name__ == "__main__":
+    verb, address, port, *rest = sys.argv[1:]
+    if verb == "send":
+        result = send(address, int(port), int(rest[0]), float(rest[1]))
+    else:
+        result = receive(address, int(port), float(rest[0]), rest[1:] == ["answer"])
+    sys.stdout.write(json.dumps(result) + "\n")

@@ -1,0 +1,174 @@
+"""What users see of a whole node: traffic through sessions, faults, and what they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dipronn.node import processes
+from tests.system.node.conftest import HELLO, NodeUnderTest, run_dipronn
+
+pytestmark = [pytest.mark.root, pytest.mark.vm]
+
+INPUT = ("192.0.2.1", "5000")
+RECEIVER = ("198.51.100.7", "6000")
+
+
+def wait_for(what: str, happened: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.05)
+
+
+def state(node: NodeUnderTest) -> str:
+    return str(node.json("session", "show", "hello")["state"])
+
+
+def vms(node: NodeUnderTest) -> list[processes.Found]:
+    return [found for found in processes.find(node.name) if "qemu-system" in found.command]
+
+
+@pytest.mark.req("D1")
+@pytest.mark.req("D12")
+@pytest.mark.req("D15")
+@pytest.mark.req("D61")
+@pytest.mark.req("D68")
+def test_packets_cross_the_program_and_are_counted(node: NodeUnderTest, hello: dict[str, Any]) -> None:
+    receiver = node.traffic("receiver1", "receive", *RECEIVER, "2")
+    node.traffic("source", "send", *INPUT, "50", "200").result()
+    got = receiver.result()
+    assert got["received"] == [f"Hello, {number}" for number in range(50)]
+    assert got["sources"] == ["198.51.100.1:20000"]
+
+    def counted() -> bool:
+        channels = {
+            each["channel"]: int(each.get("packets", 0))
+            for each in node.json("session", "show", "hello")["channels"]
+        }
+        return channels == {
+            "words -> greet.words": 50,
+            "greet.greetings -> greetings": 50,
+            "greetings -> 198.51.100.7:6000": 50,
+        }
+
+    wait_for("every channel counted 50 packets", counted)
+
+
+def test_a_second_node_of_the_name_is_refused(node: NodeUnderTest, tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(f'name = "{node.name}"\n')
+    second = run_dipronn("up", "--config", str(file))
+    assert second.returncode == 1
+    assert f"`dipronn down --name {node.name}` removes it" in second.stderr
+    assert len(node.json("unit", "list")) == 4
+
+
+@pytest.mark.req("D57")
+def test_no_capacity_is_refused_with_the_arithmetic(node: NodeUnderTest, tmp_path: Path) -> None:
+    file = tmp_path / "greedy.dpn"
+    file.write_text(HELLO.read_text().replace("cpu 0.1", "cpu 64"))
+    shutil.copytree(HELLO.parent / "greet", tmp_path / "greet")
+    refused = node.dipronn("session", "establish", str(file))
+    assert refused.returncode == 1
+    assert "64" in refused.stderr and "cpu" in refused.stderr
+    assert node.json("session", "list") == []
+
+
+def test_a_program_that_never_registers_is_named(node: NodeUnderTest, tmp_path: Path) -> None:
+    (tmp_path / "hello.dpn").write_text(HELLO.read_text())
+    (tmp_path / "greet").mkdir()
+    run = tmp_path / "greet" / "run"
+    run.write_text("#!/bin/sh\nexec sleep 1000\n")
+    run.chmod(0o755)
+    command = ("session", "establish", str(tmp_path / "hello.dpn"), "--registration-timeout", "15")
+    refused = node.dipronn(*command)
+    assert refused.returncode == 1
+    assert "greet/words" in refused.stderr and "greet/greetings" in refused.stderr
+    assert node.json("session", "list") == []
+    assert vms(node) == []
+
+
+def test_a_client_that_vanishes_leaves_nothing(node: NodeUnderTest) -> None:
+    client = subprocess.Popen(
+        [str(Path(sys.executable).with_name("dipronn")), "session", "establish", str(HELLO)],
+        env={**os.environ, "DIPRONN_NODE_ADDRESS": f"unix:{node.places.socket}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for("a machine was started", lambda: bool(vms(node)))
+    client.kill()
+    client.wait()
+    wait_for("the session is undone", lambda: node.json("session", "list") == [] and not vms(node))
+
+
+def test_traffic_outlives_the_control_unit(node: NodeUnderTest, hello: dict[str, Any]) -> None:
+    receiver = node.traffic("receiver1", "receive", *RECEIVER, "3")
+    source = node.traffic("source", "send", *INPUT, "300", "100")
+    control = node.process("-m controller")
+    os.kill(control.pid, signal.SIGKILL)
+    source.result()
+    assert receiver.result()["received"] == [f"Hello, {number}" for number in range(300)]
+    unreachable = node.dipronn("session", "list")
+    assert unreachable.returncode == 3
+
+    node.start_again(control, "control")
+    wait_for("the units are back", lambda: _alive(node) == 4, 60)
+    wait_for("the session is active", lambda: state(node) == "SESSION_STATE_ACTIVE")
+    receiver = node.traffic("receiver1", "receive", *RECEIVER, "2")
+    node.traffic("source", "send", *INPUT, "20", "200").result()
+    assert len(receiver.result()["received"]) == 20
+
+
+def _alive(node: NodeUnderTest) -> int:
+    listed = node.dipronn("unit", "list", "--json")
+    if listed.returncode:
+        return 0
+    return sum(bool(unit.get("alive")) for unit in json.loads(listed.stdout))
+
+
+def test_traffic_and_machines_outlive_an_agent(node: NodeUnderTest, hello: dict[str, Any]) -> None:
+    unit = hello["instances"][0]["unit"]
+    machines = vms(node)
+    receiver = node.traffic("receiver1", "receive", *RECEIVER, "3")
+    source = node.traffic("source", "send", *INPUT, "300", "100")
+    agent = node.process(f"units/{unit}/agent.toml")
+    os.kill(agent.pid, signal.SIGKILL)
+    source.result()
+    assert receiver.result()["received"] == [f"Hello, {number}" for number in range(300)]
+
+    node.start_again(agent, unit)
+    wait_for("the unit is back", lambda: _alive(node) == 4, 60)
+    assert [each.pid for each in vms(node)] == [each.pid for each in machines]
+    wait_for("the session is active", lambda: state(node) == "SESSION_STATE_ACTIVE")
+
+
+def test_a_killed_machine_is_seen_in_watch(node: NodeUnderTest, hello: dict[str, Any]) -> None:
+    watch = subprocess.Popen(
+        [str(Path(sys.executable).with_name("dipronn")), "session", "watch", "hello", "--json"],
+        env={**os.environ, "DIPRONN_NODE_ADDRESS": f"unix:{node.places.socket}"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert watch.stdout
+    first = json.loads(watch.stdout.readline())
+    assert first["session"]["state"] == "SESSION_STATE_ACTIVE"
+    os.kill(vms(node)[0].pid, signal.SIGKILL)
+    for line in watch.stdout:
+        session = json.loads(line)["session"]
+        if session["state"] == "SESSION_STATE_DEGRADED":
+            break
+    assert session["state"] == "SESSION_STATE_DEGRADED"
+    assert session["instances"][0]["state"] == "INSTANCE_STATE_DEAD"
+    watch.terminate()
+    watch.wait()
