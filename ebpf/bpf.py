@@ -37,6 +37,7 @@ class Command(IntEnum):
 class MapType(IntEnum):
     HASH = 1
     ARRAY = 2
+    PROG_ARRAY = 3
     PERCPU_ARRAY = 6
     LRU_HASH = 9
     ARRAY_OF_MAPS = 12

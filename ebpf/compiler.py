@@ -23,7 +23,7 @@ from pathlib import Path
 from dipronn.errors import Unavailable
 from ebpf.bpf import Map, ProgramType, load_program
 
-_INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
+_INCLUDE = re.compile(r'^#include "([\w./]+)"$', re.MULTILINE)
 _TABLE = re.compile(
     r'^BPF_(?:TABLE|XDP_REDIRECT_MAP)\(\s*"[^"]+",[^;]*?(\w+),\s*1\);|^BPF_RINGBUF_OUTPUT\((\w+),',
     re.MULTILINE,

@@ -39,7 +39,12 @@ class CounterReader:
         if lost:
             drops[Drop.DEVICE_DROP] = drops.get(Drop.DEVICE_DROP, 0) + lost
         return Counters(
-            total.received, total.copies, total.sent + lost, total.to_host, drops, self._channel_traffic()
+            total.received + total.common,
+            total.copies,
+            total.sent + total.common + lost,
+            total.to_host,
+            drops,
+            self._channel_traffic(),
         )
 
     def _lost_copies(self, forked: int, arrived: int) -> int:

@@ -11,21 +11,21 @@ from ebpf import layout
 from ebpf.attachment import Attachment
 from ebpf.bpf import Map
 from ebpf.forks import ForkPlan, forks_of, plan_fork
+from ebpf.graph import GRAPH, Graph
 from ebpf.maps import new_devmap
 from ebpf.rows import Encoded, number
 
-DEPENDS_ON = ("channel", "slot", "endpoint")
-"""Tables whose rows have a say in how a fork's copies leave."""
 _UNLIMITED = 0xFFFF
 
 
 class ForkTables:
-    """``graph``: all rows of fork, channel, slot and endpoint; the caller changes it, then tells."""
+    """``graph`` is the caller's, who changes it and then tells."""
 
     def __init__(
         self,
         maps: Mapping[str, Map],
         attachment: Attachment,
+        graph: Graph,
         write: Callable[[list[Encoded]], None],
         *,
         trace: bool,
@@ -35,21 +35,20 @@ class ForkTables:
         self._write = write
         self._trace = trace
         self._egress_program = -1
-        self.graph = Tables()
+        self._graph = graph
         self._plans: dict[int, tuple[int, ForkPlan]] = {}  # fork → number in use, plan
         self._written: dict[int, list[tuple[str, bytes]]] = {}  # number → map, key
 
-    def adopt(self, held: Tables, egress_program: int) -> None:
+    def adopt(self, egress_program: int) -> None:
         """Take over the kernel's forks; each is compiled anew, with this process's program on its copies."""
         self._egress_program = egress_program
-        for table in ("fork", *DEPENDS_ON):
-            getattr(self.graph, table).update(getattr(held, table))
+        forks = forks_of(self._graph.rows)
         for name, type_ in (("branch", layout.BranchKey), ("clone", layout.CloneKey)):
-            for key, _ in self._maps[name].items() if held.fork else ():
+            for key, _ in self._maps[name].items() if forks else ():
                 self._written.setdefault(type_.from_buffer_copy(key).plan & ~1, []).append((name, key))
-        for fork, plan in self._in_use() if held.fork else ():
+        for fork, plan in self._in_use() if forks else ():
             self._plans[fork] = (plan, plan_fork(fork, Tables()))
-        self.compile(forks_of(held))
+        self.compile(forks)
 
     def _in_use(self) -> Iterator[tuple[int, int]]:
         for key, value in self._maps["fork"].items():
@@ -74,13 +73,13 @@ class ForkTables:
         """Compile what rows of ``table`` at ``keys`` have a say in; ``graph`` has them already."""
         if table == "fork":
             self.compile({key.fork for key in keys})
-        elif table in DEPENDS_ON and self._plans:
+        elif table in GRAPH and self._plans:
             rows = {(table, key) for key in keys}
             self.compile({fork for fork, (_, plan) in self._plans.items() if plan.references & rows})
 
     def compile(self, forks: Iterable[int]) -> None:
         for fork in forks:
-            plan = plan_fork(fork, self.graph)
+            plan = plan_fork(fork, self._graph.rows)
             in_use = self._plans.get(fork, (0, None))[0]
             base = 4 * fork + (2 if in_use == 4 * fork else 0)
             self._clear(base)

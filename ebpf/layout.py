@@ -43,6 +43,7 @@ class LinkRow(ctypes.Structure):
         ("address4", Address4 * MAX_GUEST_ADDRESSES),
         ("gateway6", Address6),
         ("address6", Address6 * MAX_GUEST_ADDRESSES),
+        ("fill", u32 * 2),
     ]
 
 
@@ -167,6 +168,8 @@ class ChannelRow(ctypes.Structure):
         ("group", u32),
         ("session", u32),
         ("control_group", u32),
+        ("endpoint", u32),
+        ("pad", u32),
     ]
 
 
@@ -188,11 +191,13 @@ class EndpointRow(ctypes.Structure):
         ("public_port", u16),
         ("source_mac", Mac),
         ("destination_mac", Mac),
-        ("pad", u16),
+        ("plain4", u8),
+        ("writes_source", u8),
         ("unit", u32),
         ("address", Address6),
         ("source", Address6),
         ("public", Address6),
+        ("fill", u32 * 11),
     ]
 
 
@@ -205,6 +210,7 @@ class Totals(ctypes.Structure):
         ("received", u64),
         ("copies", u64),
         ("sent", u64),
+        ("common", u64),
         ("to_host", u64),
         ("forked", u64),
         ("arrived", u64),

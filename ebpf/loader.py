@@ -26,7 +26,8 @@ from ebpf.bpf import XDP_DEVMAP, Map, ProgramType, close_all, run_program
 from ebpf.compiler import compile
 from ebpf.counters import CounterReader
 from ebpf.events import RingBuffer
-from ebpf.fork_tables import DEPENDS_ON, ForkTables
+from ebpf.fork_tables import ForkTables
+from ebpf.graph import GRAPH, Graph
 from ebpf.layout import MAPS, Sizes
 from ebpf.maps import close_maps, new_devmap, open_maps, remove_pins
 from ebpf.outcome import Counters, Event, TestOutcome, Traffic, Verdict
@@ -67,7 +68,8 @@ class SteeringProgram:
         self._trace = trace
         self._programs: dict[str, int] = {}
         self._attachment = Attachment(maps, names, sizes, pins, trace)
-        self._forks = ForkTables(maps, self._attachment, self._write, trace=trace)
+        self._graph = Graph()
+        self._forks = ForkTables(maps, self._attachment, self._graph, self._write, trace=trace)
         self._counters = CounterReader(maps)
         self._ring: RingBuffer | None = None
 
@@ -103,7 +105,10 @@ class SteeringProgram:
                     attach = XDP_DEVMAP if function == "steer_copy" else 0
                     program._programs[function] = compiled.load(function, kind, every, expected_attach=attach)
             program._attachment.start(program._programs)
-            program._forks.adopt(program.rows(("fork", *DEPENDS_ON)), program._programs["steer_copy"])
+            held = program.rows(GRAPH)
+            for table in GRAPH:
+                program._graph.insert(table, getattr(held, table))
+            program._forks.adopt(program._programs["steer_copy"])
         except OSError as error:
             program.close(unpin=False)
             raise Unavailable(f"the steering program does not load: {error}") from error
@@ -177,13 +182,25 @@ class SteeringProgram:
                 self._attachment.prepare(row.device, row.mtu)
             elif table == "link":
                 self._attachment.index(key.device)
-            encoded.append(rows.ENCODE[table](self._names, key, row))
+            encoded.append(self._encode(table, key, row))
             if MAPS[encoded[-1][0]].key is None:
                 self._check_number(encoded[-1][0], int.from_bytes(encoded[-1][1], "little"))
         self._write(encoded)
-        if table in ("fork", *DEPENDS_ON):
-            getattr(self._forks.graph, table).update(new)
-            self._forks.changed(table, new)
+        if table in GRAPH:
+            self._graph.insert(table, new)
+            self._follow(table, new)
+
+    def _encode(self, table: str, key: Any, row: Any) -> rows.Encoded:
+        if table == "channel":
+            return rows.encode_channel(key, row, self._graph.only_endpoint(row))
+        return rows.ENCODE[table](self._names, key, row)
+
+    def _follow(self, table: str, keys: Iterable[Any]) -> None:
+        """Rewrite what is derived from rows of ``table`` at ``keys``: channels' endpoints, forks' plans."""
+        if table == "slot":
+            of_group = self._graph.channels_of({key.group for key in keys if key.index == 0})
+            self._write([self._encode("channel", key, self._graph.rows.channel[key]) for key in of_group])
+        self._forks.changed(table, keys)
 
     def _check_number(self, name: str, number: int) -> None:
         size = MAPS[name].entries(self._sizes)
@@ -213,8 +230,8 @@ class SteeringProgram:
         self._attachment.require_namespace()
         keys = list(keys)
         for key in keys:
-            if table in ("fork", *DEPENDS_ON):
-                getattr(self._forks.graph, table).pop(key, None)
+            if table in GRAPH:
+                self._graph.delete(table, key)
             if table == "fork":
                 continue
             try:
@@ -227,7 +244,7 @@ class SteeringProgram:
             self._maps[name].update(raw, bytes(self._maps[name].value_bytes))
             if table == "channel":  # its number may be given to another
                 self._maps["traffic"].update(raw, bytes(self._maps["traffic"].value_bytes))
-        self._forks.changed(table, keys)
+        self._follow(table, keys)
 
     def rows(self, tables: tuple[str, ...] = _ORDER) -> Tables:
         """What the kernel holds, without what it learnt itself. A device that is gone reads ``#ifindex``."""

@@ -8,6 +8,7 @@ struct packet {
     u16 vlan;
     u16 length; /* of the IP packet */
     u8 tagged;
+    u8 missed; /* the exact flow, in the common path */
     u8 ttl;
     u8 wild; /* found by a flow without source */
 };

@@ -250,9 +250,10 @@ def decode_peer(devices: Devices, key: bytes, value: bytes, family: int) -> tupl
 # channel, slot, endpoint, unit
 
 
-def encode_channel(_: Devices, key: int, row: Channel) -> Encoded:
+def encode_channel(key: int, row: Channel, endpoint: int) -> Encoded:
+    """``endpoint``: of its only slot, or 0."""
     _require(row.mask & (row.mask + 1) == 0, f"channel {key}: mask {row.mask} is not 2^k - 1")
-    raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.control_group)
+    raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.control_group, endpoint)
     return "channel", number(key), bytes(raw)
 
 
@@ -291,6 +292,8 @@ def encode_endpoint(devices: Devices, key: int, row: Endpoint) -> Encoded:
         mtu=row.mtu,
         port=socket.htons(row.destination.port),
         unit=row.unit,
+        plain4=family == 4 and row.vlan == 0,
+        writes_source=row.source is not None and row.kind is not EndpointKind.GUEST,
     )
     _put(raw.source_mac, row.source_mac.octets)
     _put(raw.destination_mac, row.destination_mac.octets)
@@ -342,12 +345,14 @@ ENCODE: dict[str, Callable[..., Encoded]] = {
     "flow": encode_flow,
     "binding": encode_binding,
     "peer": encode_peer,
-    "channel": encode_channel,
     "slot": encode_slot,
     "endpoint": encode_endpoint,
     "unit": encode_unit,
 }
-"""table → (devices, key, row) → map, key, value; forks are compiled (``forks.py``)."""
+"""table → (devices, key, row) → map, key, value.
+
+Forks are compiled (``forks.py``), channels need their slot.
+"""
 
 
 def encode_key(devices: Devices, table: str, key: object) -> tuple[str, bytes]:

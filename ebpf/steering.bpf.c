@@ -16,6 +16,7 @@
 #include "rewrite.h"
 #include "peer.h"
 #include "channel.h"
+#include "common_path.h"
 #include "flow.h"
 #include "fork.h"
 #include "device.h"
@@ -90,6 +91,9 @@ int steer(struct xdp_md *ctx) {
     p.ifindex = ifindex;
     p.link = link.lookup(&ifindex);
     if (p.link && p.link->kind == FORK) return from_fork_veth(ctx, &p);
+    int verdict = p.link ? common_path(ctx, p.totals, p.link, &p.missed) : UNUSUAL;
+    if (verdict >= 0) return verdict;
+    if (verdict != UNUSUAL) return finish(ctx, &p, verdict, 0);
     p.totals->received++;
     /* Metadata that a neighbour left must not pass for ours further on. */
     int left = ctx->data - ctx->data_meta;

@@ -66,6 +66,7 @@ struct link_row {
     u32 address4[GUEST_ADDRESSES];
     u32 gateway6[4];
     u32 address6[GUEST_ADDRESSES][4];
+    u32 fill[2];
 };
 
 struct flow4_key {
@@ -182,6 +183,8 @@ struct channel_row {
     u32 group;
     u32 session;
     u32 control_group;
+    u32 endpoint; /* of its only slot, kept here by the loader; 0: look into the slots */
+    u32 pad;
 };
 
 struct slot_row {
@@ -204,11 +207,13 @@ struct endpoint_row {
     u16 public_port;
     u8 source_mac[6];
     u8 destination_mac[6];
-    u16 pad;
+    u8 plain4; /* a row, IPv4 and untagged */
+    u8 writes_source;
     u32 unit;
     u32 address[4]; /* IPv4 in the first word */
     u32 source[4];
     u32 public[4];
+    u32 fill[11]; /* rows of 2^k bytes are found without a multiplication */
 };
 
 struct traffic {
@@ -222,6 +227,7 @@ struct totals {
     u64 received;
     u64 copies;
     u64 sent;
+    u64 common; /* received and sent, on the common path */
     u64 to_host;
     u64 forked;
     u64 arrived;
