@@ -101,6 +101,7 @@ class ControlUnit:
     async def stop(self) -> None:
         await self._health.enter_graceful_shutdown()
         await self.sessions.settle()
+        self.units.dismiss()
         if self._watchdog:
             self._watchdog.cancel()
             with contextlib.suppress(asyncio.CancelledError):

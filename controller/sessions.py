@@ -122,6 +122,8 @@ class Sessions:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for session in self._sessions.values():
+            session.end_watching()
 
     # establishing
 

@@ -1,7 +1,8 @@
 """The units of the node: who they are, whether they live, and orders to them.
 
-An agent that joins is a ``Member`` for the life of its stream.  Orders are answered by number.  Heartbeats
-alone tell who lives: a broken stream that is joined again within ``dead_after`` seconds harms nobody.
+An agent that joins is a ``Member`` for the life of its stream.  Orders are answered by number.  A unit is
+dead whose heartbeats stop while its stream stands: its host is gone, or the network to it.  Where the stream
+is ended, the host has ended it, because the agent died or was stopped; packets go on there, and an agent that
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ ORDER_SECONDS = 120.0
 """For one order: the first machine of a host takes longest, its image is made then."""
 REJOIN_SECONDS = 5.0
 """How long units are trusted to be as they were after the control unit has started again."""
+RESTART_SECONDS = 30.0
+"""How long a unit whose agent ended, but whose host still answers, is trusted to steer on without it."""
 _WATCH_SECONDS = 0.1
 _NODE_OWNER = "node"
 
@@ -130,11 +133,19 @@ class Units:
         state = self.known[member.unit]
         if state.member is member:
             state.member = None
+            # A stream that was ended was ended by a living host: its agent is gone, its kernel steers on.
+            state.heard = time.monotonic() + RESTART_SECONDS
         member.outgoing.put_nowait(None)
         for future in member.pending.values():
             if not future.done():
                 future.set_exception(Unavailable(f"unit {member.unit} went away before it had answered"))
         member.pending.clear()
+
+    def dismiss(self) -> None:
+        """End all streams in good order: the agents will look for the next control unit."""
+        for state in self.known.values():
+            if state.member:
+                state.member.outgoing.put_nowait(None)
 
     def heartbeat(self, state: UnitState) -> None:
         state.heard = time.monotonic()

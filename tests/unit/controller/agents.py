@@ -60,6 +60,8 @@ class Agent:
     stall: bool = False
     """Takes orders to apply a session's slice and never answers."""
     beating: bool = True
+    on_order: Callable[[unit_pb2.UnitOrder], None] = lambda _: None
+    certs: Path | None = None
     held: dict[int, unit_pb2.Slice] = field(default_factory=dict)
     names: dict[tuple[int, str, str], int] = field(default_factory=dict)
     dead: set[tuple[int, str]] = field(default_factory=set)
@@ -106,11 +108,17 @@ class Agent:
     async def _run(self) -> None:
         while True:
             try:
-                async with grpc.aio.insecure_channel(self.address) as channel:
+                async with self._channel() as channel:
                     await self._stay(unit_pb2_grpc.UnitsStub(channel))
             except grpc.aio.AioRpcError as error:
-                self.log.append(f"left: {error.code().name}")
+                self.log.append(f"left: {error.code().name} {error.details()}")
             await asyncio.sleep(0.05)
+
+    def _channel(self) -> grpc.aio.Channel:
+        if self.certs is None:
+            return grpc.aio.insecure_channel(self.address)
+        parts = [(self.certs / name).read_bytes() for name in ("ca.pem", "key.pem", "cert.pem")]
+        return grpc.aio.secure_channel(self.address, grpc.ssl_channel_credentials(*parts))
 
     async def _stay(self, stub: unit_pb2_grpc.UnitsAsyncStub) -> None:
         self._reports = asyncio.Queue()
@@ -119,6 +127,7 @@ class Agent:
         beat = asyncio.create_task(self._beat())
         try:
             async for order in call:
+                self.on_order(order)
                 self._order(order)
                 self.changed.set()
         finally:
