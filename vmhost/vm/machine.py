@@ -88,8 +88,9 @@ def qemu_command(
         *("-name", name),
         *("-machine", machine.type),
         *("-accel", f"tcg,tb-size={_TCG_TRANSLATION_MIB}" if tcg else "kvm"),
-        # Without rdrand a guest's kernel spends a second on gathering randomness, and Python waits for it.
-        *("-cpu", "qemu64,+rdrand" if tcg else "host"),
+        # Without rdrand a guest's kernel spends a second on gathering randomness, and Python waits for it;
+        # without arat a microvm has no timer that it trusts, and ticks 250 times a second also when idle.
+        *("-cpu", "qemu64,+rdrand,+arat" if tcg else "host"),
         *("-smp", str(cpus)),
         *("-m", f"{memory_mib}M"),
         *("-nodefaults", "-no-user-config", "-nographic", "-no-reboot"),
@@ -117,5 +118,6 @@ def _kernel_command_line(machine: Machine) -> str:
     # boot, which no guest uses, takes a tenth of the boot under TCG.
     words = ["console=ttyS0", "quiet", "reboot=t", "panic=-1", "cryptomgr.notests"]
     if machine.tsc_khz is not None:
-        words.append(f"tsc_early_khz={machine.tsc_khz}")
+        # Nor has a microvm another clock to check this one against: it would fall back to steps of 4 ms.
+        words += [f"tsc_early_khz={machine.tsc_khz}", "tsc=reliable"]
     return " ".join(words)

@@ -82,6 +82,7 @@ async def test_two_programs_of_one_vm_are_apart_in_both_address_families(unit: U
     assert second.address == V4
     # Each runs under a user ID of its own, knows its parameters, and cannot register the other's names.
     assert await exchange(V4, second.real_port, b"uid") == b"10002"
+    assert float(await exchange(V4, second.real_port, b"clock")) < 1e-6
     assert await exchange(V4, second.real_port, b"param GAIN") == b"3 dB\n"
     assert await exchange(V4, second.real_port, b"foreign first/in") == b"403"
     resolution = ("udp", second.real_port, 1, {"LANGUAGE": "česky ano"})

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Answers what comes to its input and sends it to its output, too; "exit N" ends it with status N.
 
-What it can learn about its node it tells when asked: "uid", "resolve", "foreign NAME", "param NAME".
+What it can learn about its node it tells when asked: "uid", "clock", "resolve", "foreign NAME", "param NAME".
 """
 
 import os
 import sys
+import time
 
 import dipronn_guest as dipronn
 
@@ -17,6 +18,8 @@ while True:
             sys.exit(int(status))
         case ["uid"]:
             answer = str(os.getuid())
+        case ["clock"]:
+            answer = str(time.get_clock_info("monotonic").resolution)
         case ["resolve"]:
             answer = repr(dipronn.resolve("in"))
         case ["foreign", name]:
