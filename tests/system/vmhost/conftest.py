@@ -57,7 +57,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     subprocess.run([*command, str(GUESTS / "echo.c"), str(LIBRARY / "dipronn_guest.c")], check=True)
     return {
         "c": make_tar(folder / "c.tar", {"run": (folder / "echo").read_bytes()}),
-        "python": make_tar(folder / "python.tar", {"run": (GUESTS / "echo.py").read_bytes()}),
+        "python": make_tar(folder / "python.tar", {"run": (GUESTS / "echo_python").read_bytes()}),
     }
 
 
