@@ -3,6 +3,7 @@
 An agent that joins is a ``Member`` for the life of its stream.  Orders are answered by number.  A unit is
 dead whose heartbeats stop while its stream stands: its host is gone, or the network to it.  Where the stream
 is ended, the host has ended it, because the agent died or was stopped; packets go on there, and an agent that
+is back within ``RESTART_SECONDS`` harms nobody.
 """
 
 from __future__ import annotations
