@@ -2,7 +2,7 @@
 
 ::
 
-    outside (192.0.2.10) eth0 ════ data0 (192.0.2.1) unit with the agent ── taps ── guests
+    outside (.10) eth0 ════ data0 (192.0.2.1, 2001:db8:1::1) unit with the agent ── taps ── guests
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import grpc
 import pytest
 
+from controller.steering.model import Address
 from dipronn.v1 import unit_pb2, unit_pb2_grpc
 from tests.unit.vmhost.tars import make_tar
 
@@ -32,7 +33,8 @@ GUESTS = ROOT / "tests" / "system" / "vmhost" / "guests"
 LIBRARY = ROOT / "vmhost" / "guest" / "lib"
 DEADLINE = 90.0
 """Seconds for anything that an agent or a guest under TCG on a busy host should do."""
-UNIT_ADDRESS, OUTSIDE_ADDRESS = "192.0.2.1", "192.0.2.10"
+UNIT_ADDRESSES = ("192.0.2.1/24", "2001:db8:1::1/64")
+OUTSIDE_ADDRESSES = ("192.0.2.10/24", "2001:db8:1::10/64")
 
 Result = TypeVar("Result")
 _CLONE_NEWNET = 0x40000000
@@ -88,13 +90,24 @@ class Membership:
 class ControlUnit(unit_pb2_grpc.UnitsServicer):
     """Remembers every report and gives the orders of a test."""
 
-    def __init__(self, bundles: dict[bytes, bytes]) -> None:
+    def __init__(self, address: str, bundles: dict[bytes, bytes]) -> None:
+        self.address = address
         self.memberships: list[Membership] = []
         self.reports: list[unit_pb2.UnitReport] = []
         self.fetched: list[bytes] = []
         self._bundles = bundles
         self._news = asyncio.Condition()
         self._last = 0
+        self._server = grpc.aio.server()
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server()
+        unit_pb2_grpc.add_UnitsServicer_to_server(self, self._server)
+        self._server.add_insecure_port(self.address)
+        await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop(None)
 
     async def Join(
         self, request_iterator: AsyncIterator[unit_pb2.UnitReport], context: Any
@@ -222,12 +235,13 @@ class Unit:
     def links(self) -> set[str]:
         return {name for _, name in inside(self.namespace, socket.if_nameindex)}
 
-    def socket(self, port: int = 0) -> socket.socket:
+    def socket(self, address: Address, port: int = 0) -> socket.socket:
         """A UDP socket outside."""
 
         def make() -> socket.socket:
-            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            made.bind((OUTSIDE_ADDRESS, port))
+            family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+            made = socket.socket(family, socket.SOCK_DGRAM)
+            made.bind((str(address), port))
             made.setblocking(False)
             return made
 
@@ -252,8 +266,11 @@ def namespaces(prefix: str) -> Iterator[tuple[str, str]]:
             subprocess.run(["ip", "netns", "add", name], check=True)
             run(name, "ip", "link", "set", "lo", "up")
         run(unit, *["ip", "link", "add", "data0", "type", "veth", "peer", "name", "eth0", "netns"], outside)
-        for name, device, address in ((unit, "data0", UNIT_ADDRESS), (outside, "eth0", OUTSIDE_ADDRESS)):
-            run(name, "ip", "address", "add", f"{address}/24", "dev", device)
+        ends = ((unit, "data0", UNIT_ADDRESSES), (outside, "eth0", OUTSIDE_ADDRESSES))
+        for name, device, addresses in ends:
+            for address in addresses:
+                nodad = ["nodad"] if ":" in address else []
+                run(name, "ip", "address", "add", address, "dev", device, *nodad)
             run(name, "ip", "link", "set", device, "up")
             run(name, "ethtool", "-K", device, "tx", "off", "gro", "on")
         yield unit, outside
@@ -265,14 +282,10 @@ def namespaces(prefix: str) -> Iterator[tuple[str, str]]:
 @pytest.fixture
 async def unit(namespaces: tuple[str, str], tmp_path: Path, prefix: str, echo: bytes) -> AsyncIterator[Unit]:
     """A unit whose agent is not started yet; all of it is gone afterwards."""
-    control = ControlUnit({hashlib.sha256(echo).digest(): echo})
-    server = grpc.aio.server()
-    unit_pb2_grpc.add_UnitsServicer_to_server(control, server)
     # A socket's path has at most 107 bytes, and pytest's folders are deep.
     path = Path(f"/tmp/{prefix}.sock")
-    address = f"unix:{path}"
-    server.add_insecure_port(address)
-    await server.start()
+    control = ControlUnit(f"unix:{path}", {hashlib.sha256(echo).digest(): echo})
+    await control.start()
     config = tmp_path / "agent.toml"
     pins = Path("/sys/fs/bpf") / f"{prefix}pins"
     config.write_text(f"""
@@ -283,7 +296,7 @@ pins = "{pins}"
 cache = "{ROOT}/build/vm-cache"
 
 [control]
-address = "{address}"
+address = "{control.address}"
 
 [[links]]
 device = "data0"
@@ -295,7 +308,7 @@ outside = true
         yield unit
     finally:
         removed = await unit.remove()
-        await server.stop(None)
+        await control.stop()
         await asyncio.to_thread(_check_gone, unit, removed)
         for process in unit.processes:
             process.wait(DEADLINE)

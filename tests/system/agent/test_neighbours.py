@@ -12,10 +12,12 @@ import pytest
 
 from controller.steering.model import Address, LinkKey, Mac
 from dipronn.errors import Unavailable
-from tests.system.agent.conftest import DEADLINE, OUTSIDE_ADDRESS, UNIT_ADDRESS, run
+from tests.system.agent.conftest import DEADLINE, run
 from vmhost.agent.neighbours import NextHop, NextHops
 
 pytestmark = pytest.mark.root
+
+UNIT_ADDRESS, OUTSIDE_ADDRESS = "192.0.2.1", "192.0.2.10"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
@@ -25,8 +27,6 @@ _CLONE_NEWNET = 0x40000000
 def outside(namespaces: tuple[str, str]) -> Iterator[str]:
     """Runs the test in the unit's namespace; the other's name."""
     unit, outside = namespaces
-    run(unit, *["ip", "address", "add", "fd00::1/64", "dev", "data0", "nodad"])
-    run(outside, *["ip", "address", "add", "fd00::2/64", "dev", "eth0", "nodad"])
     run(unit, *f"ip route add 203.0.113.0/24 via {OUTSIDE_ADDRESS}".split())
     run(unit, *["ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1"])
     run(unit, *["ip", "link", "set", "other0", "up"])
@@ -47,7 +47,7 @@ def mac_of(namespace: str) -> Mac:
     return Mac.parse(words[words.index("link/ether") + 1])
 
 
-@pytest.mark.parametrize("address", [OUTSIDE_ADDRESS, "203.0.113.9", "fd00::2"])
+@pytest.mark.parametrize("address", [OUTSIDE_ADDRESS, "203.0.113.9", "2001:db8:1::10"])
 async def test_a_next_hop_is_found(outside: str, address: str) -> None:
     async with NextHops([LinkKey("data0")], lambda _: None) as hops:
         hop = await hops.resolve(ip_address(address))
