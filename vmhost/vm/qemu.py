@@ -98,7 +98,7 @@ class QemuDriver:
         self._events: asyncio.Queue[DriverEvent | None] = asyncio.Queue()
         self._rotation: asyncio.Task[None] | None = None
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = os.open(self._root / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = os.open(self._root / ".lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -242,8 +242,7 @@ class QemuDriver:
                 return
             except (DipronnError, OSError, QMPError) as error:
                 log.warning("vm does not answer and is ended", vm=name, error=str(error))
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
+                process.kill()
         directory.remove()
         log.info("residue of a vm removed", vm=name)
 

@@ -45,6 +45,13 @@ class Process:
         state, *fields = stat.rpartition(")")[2].split()
         return None if state in "ZX" else Process(pid, int(fields[18]), boot_id())
 
+    def kill(self) -> None:
+        """End this very process, if it still lives."""
+        if (fd := self.open()) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            os.close(fd)
+
     def open(self) -> int | None:
         """A pidfd of this very process, or None if it is gone."""
         try:
@@ -134,7 +141,7 @@ class RunDirectory:
             os.close(folder)
 
     def kill_unrecorded(self) -> None:
-        """Kill a QEMU whose owner died before recording it: whoever holds the serial log."""
+        """Kill a QEMU whose owner died before recording it: whoever has the serial log open to write."""
         try:
             log = self.serial_log.stat()
         except FileNotFoundError:
@@ -143,13 +150,17 @@ class RunDirectory:
             if int(folder.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
-                if any(_same_file(fd, log) for fd in (folder / "fd").iterdir()):
+                if any(_writes(fd, log) for fd in (folder / "fd").iterdir()):
                     os.kill(int(folder.name), signal.SIGKILL)
 
 
-def _same_file(fd: Path, wanted: os.stat_result) -> bool:
+def _writes(fd: Path, file: os.stat_result) -> bool:
+    """Whether an entry of /proc/PID/fd is that file, open to write."""
     with contextlib.suppress(OSError):
-        return os.path.samestat(fd.stat(), wanted)
+        if os.path.samestat(fd.stat(), file):
+            info = (fd.parents[1] / "fdinfo" / fd.name).read_text()
+            flags = int(info.split("flags:")[1].split()[0], 8)
+            return flags & os.O_ACCMODE != os.O_RDONLY
     return False
 
 

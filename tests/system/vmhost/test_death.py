@@ -46,7 +46,7 @@ async def test_a_killed_qemu_is_seen_and_can_be_replaced(unit: Unit) -> None:
     assert "serial.log" in event.reason
     assert driver.serial_log(spec.name).exists()
     await driver.stop(spec.name)
-    assert [path.name for path in unit.run.iterdir()] == ["lock"]
+    assert [path.name for path in unit.run.iterdir()] == [".lock"]
     with await unit.tap(spec) as tap:  # its tap and its name are free again
         await driver.start(spec, tap)
     await driver.stop(spec.name)
@@ -105,7 +105,7 @@ async def test_vms_outlive_their_owner_and_are_adopted(unit: Unit) -> None:
     os.kill(pid, signal.SIGKILL)
     await watcher.wait(failed, seconds=5)
     await driver.stop(spec.name)
-    assert [path.name for path in unit.run.iterdir()] == ["lock"]
+    assert [path.name for path in unit.run.iterdir()] == [".lock"]
 
 
 async def test_what_dead_owners_left_is_removed(unit: Unit) -> None:
@@ -126,10 +126,16 @@ async def test_what_dead_owners_left_is_removed(unit: Unit) -> None:
     (stranger.path / "vm.json").write_text(json.dumps(raw))
 
     driver = unit.driver()
-    assert await driver.adopt() == ()
-
-    await until(lambda: not alive(pid))
-    assert [path.name for path in unit.run.iterdir()] == ["lock"]
+    with driver.serial_log(spec.name).open() as log:
+        reader = subprocess.Popen(["sleep", "60"], stdin=log)  # noqa: ASYNC220
+    try:
+        assert await driver.adopt() == ()
+        await until(lambda: not alive(pid))
+        assert alive(reader.pid)  # who only reads a log is nobody's VM
+    finally:
+        reader.kill()
+        reader.wait()
+    assert [path.name for path in unit.run.iterdir()] == [".lock"]
     await until(lambda: device(unit) not in links())
 
 

@@ -54,7 +54,7 @@ async def test_program_registers_receives_sends_and_exits(unit: Unit, language: 
     await driver.stop(spec.name)
     assert not alive(pid)
     assert tap not in links()
-    assert [path.name for path in unit.run.iterdir()] == ["lock"]
+    assert [path.name for path in unit.run.iterdir()] == [".lock"]
     assert driver.vms() == {}
 
 
@@ -139,7 +139,7 @@ async def test_a_failed_start_says_why_and_leaves_nothing(unit: Unit, tmp_path: 
         await unit.tap(good)  # the VM has it
     await driver.stop(good.name)
     (await unit.tap(good)).close()
-    assert [path.name for path in unit.run.iterdir()] == ["lock"]
+    assert [path.name for path in unit.run.iterdir()] == [".lock"]
 
 
 async def test_the_log_of_a_talkative_guest_stays_bounded(unit: Unit) -> None:

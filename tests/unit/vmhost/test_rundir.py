@@ -55,7 +55,9 @@ def test_a_process_is_told_from_another_with_its_number() -> None:
     os.close(fd)
     assert replace(process, start=process.start - 1).open() is None
     assert replace(process, boot_id="another").open() is None
-    child.kill()
+    replace(process, start=process.start - 1).kill()
+    assert Process.of(child.pid) == process
+    process.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert Process.of(child.pid) is None  # a zombie
     assert process.open() is None
