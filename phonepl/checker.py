@@ -123,7 +123,10 @@ class _Checker:
             kind = self._members.type_named(parameter.type)
             if kind is not None and kind is not Type.STREAM:
                 if parameter.handler:
-                    self._say(d.RouteOfOther(parameter.type.span, type=kind.value, name=parameter.name.text))
+                    name, handler = parameter.name.text, parameter.handler.text
+                    self._say(
+                        d.RouteOfOther(parameter.type.span, type=kind.value, name=name, handler=handler)
+                    )
                 else:
                     self._say(d.ConstructorParameter(parameter.type.span, type=kind.value))
             if parameter.handler:

@@ -443,7 +443,7 @@ class ReturnValue(Diagnostic):
 
 
 class ReturnWithoutValue(Diagnostic):
-    text = "`{name}` must return a {type}"
+    text = "`{name}` must return a value of type {type}"
     hint = "write return VALUE;"
 
 

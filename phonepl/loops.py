@@ -61,7 +61,8 @@ def bound_of(
     movements = {name: movement for name in changed if (movement := _movement(name, loop.body, facts))}
     tests, copies = _tests(loop, facts)
     if not tests:
-        return "it has no condition"
+        leaves = any(isinstance(s, ir.Leave) and s.label == loop.label for s in ir.walk(loop.body))
+        return "its condition compares nothing with a limit" if leaves else "it has no condition"
     best: tuple[int, str, Range] | None = None
     reason = "no variable of its condition moves steadily towards a limit"
     for test, stepped in tests:
@@ -148,7 +149,7 @@ def _most(name: str, block: ir.Block, facts: LoopFacts) -> Range | None:
 def _tests(
     loop: ir.Loop, facts: LoopFacts
 ) -> tuple[list[tuple[ir.Binary, frozenset[str]]], dict[str, ir.Local]]:
-    """The comparisons that hold behind the loop's own tests, each with the variables that were stepped before it.
+    """The comparisons that hold behind the loop's own tests, each with the variables stepped before it.
 
     And the temporaries that hold what a variable was at the head of the body, as in `while (n-- > 0)`.
     """
@@ -236,32 +237,42 @@ def _turns(
     if movement is None or start is None or side.operator == "==":
         return None
     whole = WHOLE[side.variable.type]
+    limit = _limit(side.limit, movements, before)
     if side.operator == "!=":
         return _exact_turns(side, movement, start, changed)
     if side.operator in ("<", "<="):
         if movement.most.low < 0 or movement.sure.low < 1:
             return f"`{name}` does not grow in every turn"
-        last = side.limit.range.high - side.shift - (side.operator == "<")
+        last = limit.high - side.shift - (side.operator == "<")
         farthest = max(start.high, last + movement.most.high)
         # Steps may stand before the test, so the variable goes one step beyond.
         if (
             farthest + max(side.shift, movement.most.high) > whole.high
             or start.low + min(side.shift, 0) < whole.low
         ):
-            return f"its limit may be as large as {side.limit.range.high}"
+            return f"its limit may be as large as {limit.high}"
         turns = max(0, -(-(last - start.low + 1) // movement.sure.low))
         return turns, name, Range(start.low, farthest)
     if movement.most.high > 0 or movement.sure.high > -1:
         return f"`{name}` does not shrink in every turn"
-    last = side.limit.range.low - side.shift + (side.operator == ">")
+    last = limit.low - side.shift + (side.operator == ">")
     farthest = min(start.low, last + movement.most.low)
     if (
         farthest + min(side.shift, movement.most.low) < whole.low
         or start.high + max(side.shift, 0) > whole.high
     ):
-        return f"its limit may be as small as {side.limit.range.low}"
+        return f"its limit may be as small as {limit.low}"
     turns = max(0, -(-(start.high - last + 1) // -movement.sure.high))
     return turns, name, Range(farthest, start.high)
+
+
+def _limit(e: ir.Expression, movements: dict[str, _Movement], before: dict[str, Range]) -> Range:
+    """The range of a limit; one that moves towards the variable is never beyond where it began."""
+    if not isinstance(e, ir.Local) or e.name not in movements or e.name not in before:
+        return e.range
+    most, start, whole = movements[e.name].most, before[e.name], WHOLE[e.type]
+    farthest = Range(start.low + (MAXIMUM_TURNS + 1) * most.low, start.high + (MAXIMUM_TURNS + 1) * most.high)
+    return (farthest.meet(e.range) or e.range) if farthest.inside(whole) else e.range
 
 
 def _exact_turns(
@@ -271,8 +282,8 @@ def _exact_turns(
     if ir.locals_in(side.limit) & changed or side.shift:
         return None
     limit, name = side.limit.range, side.variable.name
-    if movement.sure == movement.most == Range(1, 1) and start.high <= limit.low:
+    if movement.sure == Range(1, 1) and movement.most == Range(0, 1) and start.high <= limit.low:
         return limit.high - start.low, name, Range(start.low, limit.high)
-    if movement.sure == movement.most == Range(-1, -1) and start.low >= limit.high:
+    if movement.sure == Range(-1, -1) and movement.most == Range(-1, 0) and start.low >= limit.high:
         return start.high - limit.low, name, Range(limit.low, start.high)
     return f"`{name}` may step past the value that ends it"

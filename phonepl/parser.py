@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -33,6 +35,7 @@ _TOKEN_WORDS = {
     "HEX_STRING": "a hexadecimal string",
     "$END": "the end of the file",
 }
+_OPERATOR = re.compile(r"[-+*/%&|^<>=!.\[]+")
 _EXPRESSION_START = {"NAME", "NUMBER", "STRING", "HEX_STRING", "LPAR", "NEW", "THIS", "TRUE", "FALSE"}
 
 
@@ -84,6 +87,7 @@ def _lark() -> Lark:
         keep_all_tokens=True,
         maybe_placeholders=False,
         transformer=_Builder(),
+        postlex=_KeepReserved(),
     )
 
 
@@ -98,13 +102,23 @@ def _deep(program: s.Program) -> Span:
     return program.span
 
 
+class _KeepReserved:
+    """Makes Lark keep a terminal that no rule uses, so that Java's other words are refused by name."""
+
+    always_accept = ("RESERVED",)
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        """The tokens as they are."""
+        return stream
+
+
 class _Errors:
     """Collects syntax errors and lets the parser go on behind each."""
 
     def __init__(self, source: str) -> None:
         self._source = source
         self.found: list[d.Diagnostic] = []
-        self._skipping = False
+        self._last: int | None = None
 
     def note(self, error: UnexpectedInput) -> bool:
         if isinstance(error, UnexpectedCharacters):
@@ -113,32 +127,39 @@ class _Errors:
         assert isinstance(error, LarkUnexpectedToken)
         token, parser = error.token, error.interactive_parser
         if token.type == "$END":
-            if not self._skipping:
-                self._add(self._token(error))
+            self._add(self._token(error))
             return False
-        if self._skipping:
-            # Panic mode: throw tokens away up to the end of the statement.
-            if token.type in ("SEMICOLON", "RBRACE"):
-                self._skipping = False
-            return True
-        self._add(self._token(error))
+        if not self._same_statement(token):
+            found = self._token(error)
+            self._add(found)
+            if isinstance(found, d.NoArrayInitializer | d.UnterminatedComment):
+                return False  # what follows would be taken for something else
+        self._last = token.end_pos
         if len(self.found) >= MAXIMUM_ERRORS:
             return False
-        if "SEMICOLON" in _accepted(parser):
-            parser.feed_token(
-                Token(
-                    "SEMICOLON",
-                    ";",
-                    line=token.line,
-                    column=token.column,
-                    end_line=token.line,
-                    end_column=token.column,
-                )
-            )
-            if token.type in _accepted(parser):
+        # What is most often forgotten: closing parentheses, a semicolon. Else the token is thrown away.
+        for forgotten in (["SEMICOLON"], ["RPAR"], ["RPAR", "RPAR"], ["RPAR", "RPAR", "RPAR"]):
+            if self._goes_on(_copied(parser), forgotten, token):
+                self._goes_on(parser, forgotten, token)
+                break
+        return True
+
+    def _same_statement(self, token: Token) -> bool:
+        """Does the token belong to the statement of the last error, whose rest is guesswork?"""
+        if self._last is None:
+            return False
+        return not set(self._source[self._last : token.start_pos]) & set(";{}")
+
+    def _goes_on(self, parser: Any, forgotten: list[str], token: Token) -> bool:
+        """Feed what was forgotten and the token; can the parser take them?"""
+        for kind in [*forgotten, token.type]:
+            if kind not in _accepted(parser):
+                return False
+            if kind == token.type and kind not in forgotten:
                 parser.feed_token(token)
-                return True
-        self._skipping = token.type not in ("SEMICOLON", "RBRACE")
+            else:
+                text = {"SEMICOLON": ";", "RPAR": ")"}[kind]
+                parser.feed_token(Token(kind, text, line=token.line, column=token.column))
         return True
 
     def _add(self, diagnostic: d.Diagnostic) -> None:
@@ -166,8 +187,8 @@ class _Errors:
         if token.type == "RESERVED":
             advice = _WORD_ADVICE.get(str(token), "a program is one class of methods that take packets")
             return d.ReservedWord(span, word=str(token), advice=advice)
-        if token == "*" and self._source[max(0, (token.start_pos or 0) - 1)] == "/":
-            return d.UnterminatedComment(Span(span.line, span.column - 1, span.line, span.end_column))
+        if not at_end and self._source.startswith("/*", token.start_pos):
+            return d.UnterminatedComment(Span(span.line, span.column, span.line, span.column + 2))
         if token == "{" and "NEW" in accepts:
             return d.NoArrayInitializer(span)
         if "SEMICOLON" in accepts and token.line and token.line > (self._line_before(token) or token.line):
@@ -193,15 +214,21 @@ def _accepted(parser: Any) -> set[str]:
     return set(parser.accepts())
 
 
+def _copied(parser: Any) -> Any:
+    return parser.copy()
+
+
 def _expected(accepts: set[str]) -> str:
-    if accepts >= _EXPRESSION_START - {"THIS"}:
-        words = ["an expression"]
-        rest = accepts & {"RPAR", "SEMICOLON", "RBRACE"}
-        if "IF" in accepts:
-            words = ["a statement"]
-    else:
-        words, rest = [], accepts - {"RESERVED"}
+    """What may stand here, for a person."""
     spelled = {terminal.name: terminal.pattern.value for terminal in _lark().terminals}
+    rest = accepts - {"RESERVED"}
+    words: list[str] = []
+    if rest >= _EXPRESSION_START - {"THIS"}:
+        words = ["a statement" if "IF" in rest else "an expression"]
+        rest &= {"RPAR", "RBRACE"}
+    elif {"PLUS", "STAR"} <= rest:
+        words = ["an operator"]
+        rest = {name for name in rest if not _OPERATOR.fullmatch(spelled.get(name, name))}
     for name in sorted(rest):
         words.append(_TOKEN_WORDS.get(name) or f"`{spelled.get(name, name)}`")
     if len(words) > 8:

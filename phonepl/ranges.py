@@ -7,6 +7,7 @@ A forward pass over the structured code. The environment maps a local's name to 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from phonepl import diagnostics as d
@@ -185,7 +186,9 @@ class _Analysis:
         if isinstance(bound, str):
             # Folding may have cut off the steps of a loop that was proved before, as it always traps first.
             if not self._dry and not statement.bound:
-                self._errors.append(d.UnboundedLoop(statement.span, limit=MAXIMUM_TURNS, reason=bound))
+                # `j_2` is the second j of the handler.
+                reason = re.sub(r"`(\w+?)_\d+`", r"`\1`", bound)
+                self._errors.append(d.UnboundedLoop(statement.span, limit=MAXIMUM_TURNS, reason=reason))
             bound = max(statement.bound - 1, 0), {}
         turns, known = bound
         if statement.bound:
