@@ -9,7 +9,7 @@ import contextlib
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from controller.program.diagnostics import Diagnostic, Place, Severity
 from dipronn.v1 import session_pb2 as pb
@@ -17,6 +17,10 @@ from dipronn.v1 import session_pb2 as pb
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 MAX_NAME = 64
 MAX_DIAGNOSTICS = 50
+MAX_CPU = 65536
+MAX_AMOUNT = 1 << 62
+MAX_VALUE = 4096
+MAX_WEIGHT = 1000
 MAX_INSTANCES = 1024
 """Of one program; what the node can carry is for admission to say."""
 
@@ -99,12 +103,14 @@ class _Checker:
         kinds: list[tuple[str, str, Iterable[str]]] = [
             ("inputs", "input", (item.name for item in self.program.inputs)),
             ("outputs", "output", (item.name for item in self.program.outputs)),
-            ("parameters", "parameter", (item.name for item in self.program.parameters)),
             ("vms", "vm", (item.name for item in self.program.vms)),
             ("programs", "program", (item.name for item in self.program.programs)),
         ]
         for path, what, names in kinds:
             self.unique(path, what, names)
+        self.parameters("parameters", self.program.parameters)
+        for index, vm in enumerate(self.program.vms):
+            self.needs(f"vms[{index}]", f"vm `{vm.name}`", vm.needs)
 
     def unique(self, path: str, what: str, names: Iterable[str]) -> None:
         seen: dict[str, str] = {}
@@ -144,6 +150,8 @@ class _Checker:
                 if found and version and found != version:
                     self.family_warning(f"{path}.{part}", f"input `{item.name}`", version)
                 version = version or found
+            if item.rate_bps > MAX_AMOUNT:
+                self.error(f"{path}.rate", f"the rate of input `{item.name}` is above {MAX_AMOUNT} bps")
             if item.to.port and not item.to.address:
                 self.error(f"{path}.to", f"input `{item.name}` states a port without an address")
         self.receivers(version or 4)
@@ -214,8 +222,24 @@ class _Checker:
         if item.vm and code == "phonepl":
             self.error(f"{path}.vm", f"program `{item.name}` is Phonepl and runs in the kernel, not in a vm")
         self.ports(path, item)
-        self.unique(f"{path}.parameters", "parameter", (one.name for one in item.parameters))
+        self.parameters(f"{path}.parameters", item.parameters)
+        self.needs(f"{path}.needs", f"program `{item.name}`", item.needs)
         self.instances(path, item)
+
+    def parameters(self, path: str, parameters: Sequence[pb.Parameter]) -> None:
+        """They become environment variables, where a hyphen cannot stand."""
+        self.unique(path, "parameter", (one.name.replace("-", "_") for one in parameters))
+        for index, one in enumerate(parameters):
+            if "\0" in one.value or len(one.value) > MAX_VALUE:
+                message = f"the value of parameter `{one.name}` has a NUL or more than {MAX_VALUE} characters"
+                self.error(f"{path}[{index}]", message)
+
+    def needs(self, path: str, owner: str, needs: pb.Needs) -> None:
+        """What the text cannot say, but a message can."""
+        if not 0 <= needs.cpu <= MAX_CPU:  # so is not-a-number
+            self.error(path, f"{owner} needs {needs.cpu} cores; they must be in 0..{MAX_CPU}")
+        if max(needs.memory_bytes, needs.storage_bytes, needs.bandwidth_bps) > MAX_AMOUNT:
+            self.error(path, f"{owner} needs more than {MAX_AMOUNT} of something")
 
     def ports(self, path: str, item: pb.ActiveProgram) -> None:
         seen: set[str] = set()
@@ -243,6 +267,12 @@ class _Checker:
             self.error(
                 f"{path}.policy", message, "write a weight for each: `parallelizable 2 by weighted 3:1`"
             )
+        if item.policy not in pb.Policy.values():
+            self.error(
+                f"{path}.policy", f"program `{item.name}` has a policy of an unknown number, {item.policy}"
+            )
+        if any(weight > MAX_WEIGHT for weight in item.weights):
+            self.error(f"{path}.policy", f"a weight of program `{item.name}` is above {MAX_WEIGHT}")
         if item.policy == pb.POLICY_WEIGHTED and not all(item.weights):
             self.error(
                 f"{path}.policy", f"a weight of program `{item.name}` is zero", "leave that instance out"

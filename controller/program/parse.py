@@ -14,6 +14,7 @@ from pathlib import Path
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
+from controller.program.check import MAX_AMOUNT, MAX_CPU, MAX_WEIGHT
 from controller.program.diagnostics import Diagnostic, Place, Severity
 from dipronn.v1 import session_pb2 as pb
 
@@ -25,7 +26,6 @@ Node = Tree[Token]
 _RATES = {"bps": 1, "kbps": 10**3, "Mbps": 10**6, "Gbps": 10**9}
 _SIZES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _TIMES = {"us": 1, "ms": 10**3, "s": 10**6}
-_LARGEST = 1 << 62
 _POLICIES = {
     "round_robin": pb.POLICY_ROUND_ROBIN,
     "duplicate": pb.POLICY_DUPLICATE,
@@ -153,7 +153,7 @@ class _Builder:
             )
             return 0
         value = int((number * units[unit]).to_integral_value())
-        if not 0 < value < _LARGEST:
+        if not 0 < value <= MAX_AMOUNT:
             self.error(node, f"{what} is {'zero' if value <= 0 else 'too large'}")
             return 0
         return value
@@ -322,8 +322,10 @@ class _Builder:
         value = _tree(node.children[1])
         if what == "cpu":
             number, unit = _number_and_unit(value)
-            if unit or not Decimal("0.001") <= number <= 65536:
-                self.error(value, "cpu counts cores, from 0.001 to 65536", "write `cpu 0.5`, without a unit")
+            if unit or not Decimal("0.001") <= number <= MAX_CPU:
+                self.error(
+                    value, f"cpu counts cores, from 0.001 to {MAX_CPU}", "write `cpu 0.5`, without a unit"
+                )
             else:
                 needs.cpu = float(number)
         elif what == "bandwidth":
@@ -387,7 +389,7 @@ class _Builder:
             if item.policy == pb.POLICY_WEIGHTED:
                 weights = _tree(_tree(policy).children[1])
                 item.weights.extend(
-                    self.whole(_as_token(weight), "a weight", 1000) for weight in weights.children
+                    self.whole(_as_token(weight), "a weight", MAX_WEIGHT) for weight in weights.children
                 )
 
     def on_data(self, node: Node) -> None:

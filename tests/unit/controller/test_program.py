@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -209,3 +212,44 @@ def test_the_drawing_shows_every_program_channel_and_receiver() -> None:
 def test_no_text_is_a_surprise(noise: str) -> None:
     for text in (noise, session(noise), session(program=noise)):
         messages(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda p: setattr(p.programs[0].needs, "cpu", -1.0), "needs -1.0 cores"),
+        (lambda p: setattr(p.programs[0].needs, "cpu", float("nan")), "needs nan cores"),
+        (lambda p: setattr(p.programs[0].needs, "memory_bytes", (1 << 64) - 1), "needs more than"),
+        (lambda p: setattr(p.inputs[0], "rate_bps", (1 << 64) - 1), "the rate of input `x`"),
+        (lambda p: setattr(p.programs[0], "policy", 99), "unknown number, 99"),
+        (lambda p: setattr(p.programs[0], "max_instances", 1 << 31), "more than 1024"),
+        (lambda p: setattr(p.programs[0], "name", "a/../b"), "no name of a program"),
+        (lambda p: p.parameters.add(name="a", value="x\0y"), "has a NUL"),
+        (
+            lambda p: [p.parameters.add(name=name) for name in ("a-b", "a_b")],
+            "two parameters are named `a_b`",
+        ),
+        (lambda p: setattr(p.channels[0], "kind", 0), "neither data nor control"),
+        (lambda p: setattr(p.inputs[0].to, "port", 5), "a port without an address"),
+        (lambda p: setattr(p.outputs[0].receivers[0], "address", ""), "bad address `-`"),
+    ],
+)
+def test_a_message_that_no_text_could_say_is_refused(
+    change: Callable[[pb.Program], object], expected: str
+) -> None:
+    program = check_text(session()).program
+    change(program)
+    assert expected in render_all(check(program), "request")
+
+
+@given(st.data())
+def test_no_message_is_a_surprise(data: st.DataObject) -> None:
+    raw = bytearray(check_text(CONFERENCE).program.SerializeToString())
+    for _ in range(data.draw(st.integers(1, 6))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        program = pb.Program.FromString(bytes(raw))
+    except DecodeError:
+        return
+    render_all(check(program) + unsupported(program), "request")
+    draw(program)
