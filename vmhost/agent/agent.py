@@ -163,7 +163,7 @@ class Agent:
             self._refuse_foreign(session, desired.rows)
             await self._resolve(session, desired)
             held = self._held.setdefault(session, HeldSlice(self._host))
-            self._store.put_slice(slice_)
+            await asyncio.to_thread(self._store.put_slice, slice_)
             try:
                 await execute(await asyncio.to_thread(plan, desired, held.state), held)
             except Exception:

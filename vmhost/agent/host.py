@@ -36,7 +36,7 @@ from vmhost.tap import Tap, open_tap
 from vmhost.vm.spec import VmDriver, VmState
 
 _log = structlog.get_logger(__name__)
-_BREATH = 4096  # rows written between two looks at what else the agent has to do
+_BREATH = 1024  # rows written between two looks at what else the agent has to do
 
 
 OpenTapFor = Callable[[Machine], Awaitable[Tap]]
