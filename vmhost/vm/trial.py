@@ -24,9 +24,9 @@ import structlog
 from dipronn.errors import Unavailable
 from vmhost.vm.image import GuestImages, locked
 from vmhost.vm.machine import Accelerator, Descriptors, Machine, MachineType, qemu_command
-from vmhost.vm.qemu import DEFAULT_UIDS, spawn_unprivileged
 from vmhost.vm.reports import GuestReports
 from vmhost.vm.rundir import RunDirectory, boot_id
+from vmhost.vm.spawn import DEFAULT_UIDS, spawn_unprivileged
 
 log = structlog.get_logger(__name__)
 
