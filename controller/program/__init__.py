@@ -3,6 +3,7 @@
 from controller.program.check import channel_name, check, family, port_name
 from controller.program.diagnostics import Diagnostic, Place, Severity, render_all
 from controller.program.draw import draw
+from controller.program.layout import lay_out
 from controller.program.parse import MAX_BYTES, Parsed, parse
 from controller.program.support import unsupported
 
@@ -17,6 +18,7 @@ __all__ = [
     "check_text",
     "draw",
     "family",
+    "lay_out",
     "parse",
     "port_name",
     "render_all",

@@ -68,6 +68,11 @@ def parse(text: str) -> Parsed:
     return parsed
 
 
+def tokens(text: str) -> Iterator[Token]:
+    """The words of a good text, without white space and comments."""
+    return iter(_parser().lex(text))
+
+
 @cache
 def _parser() -> Lark:
     # The basic lexer knows no context, so that a keyword is a keyword everywhere.

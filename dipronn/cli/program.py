@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from controller.program import MAX_BYTES, Parsed, Severity, check_text, draw, render_all
+from controller.program import MAX_BYTES, Parsed, Severity, check_text, draw, lay_out, render_all
 from dipronn.cli.output import as_json, write
 
 app = typer.Typer(help="Look at session files, without a node.", no_args_is_help=True)
@@ -57,3 +58,25 @@ def draw_file(file: File) -> None:
 def print_json(file: File) -> None:
     """The session as the message dipronn.v1.Program in JSON."""
     write(json.dumps(as_json(read(file)[1].program), indent=2))
+
+
+@app.command()
+def fmt(
+    file: File,
+    in_place: Annotated[
+        bool, typer.Option("--write", "-w", help="Change the file instead of printing.")
+    ] = False,
+    only_check: Annotated[bool, typer.Option("--check", help="Status 1 if the file would change.")] = False,
+) -> None:
+    """Print a session in canonical layout."""
+    text, _ = read(file)
+    laid_out = lay_out(text)
+    if only_check:
+        if laid_out != text:
+            complain(f"{file}: would be laid out anew; run `dipronn program fmt --write`")
+            raise typer.Exit(1)
+    elif in_place:
+        if laid_out != text:
+            file.write_text(laid_out, encoding="utf-8")
+    else:
+        sys.stdout.write(laid_out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -9,8 +10,8 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.program import Severity, check, check_text, draw, family, render_all, unsupported
-from controller.program.parse import MAX_BYTES, parse
+from controller.program import Severity, check, check_text, draw, family, lay_out, render_all, unsupported
+from controller.program.parse import MAX_BYTES, parse, tokens
 from dipronn.v1 import session_pb2 as pb
 
 CONFERENCE = """
@@ -253,3 +254,32 @@ def test_no_message_is_a_surprise(data: st.DataObject) -> None:
         return
     render_all(check(program) + unsupported(program), "request")
     draw(program)
+
+
+def test_the_layout_is_canonical_and_keeps_comments() -> None:
+    text = (
+        "# what it is\n\n\nsession s{input x:udp rate 5 Mbps;   # behind\n\n\n# before\n"
+        'program p{bundle "b";in i,j;parallelizable 2 by weighted 3:1;}\n'
+        "data x->p.i; }  # end"
+    )
+    assert lay_out(text) == (
+        "# what it is\n\nsession s {\n  input x : udp rate 5Mbps;  # behind\n\n  # before\n"
+        '  program p {\n    bundle "b";\n    in i, j;\n    parallelizable 2 by weighted 3:1;\n  }\n'
+        "  data x -> p.i;\n}  # end\n"
+    )
+
+
+_SPACE = st.sampled_from(["", " ", "\n", "\n\n", "\t", " # a comment\n", "\n# another { ; }\n"])
+
+
+@given(st.data())
+def test_the_layout_changes_nothing_but_the_layout(data: st.DataObject) -> None:
+    words = [str(token) for token in tokens(CONFERENCE)]
+    text = words[0]
+    for before, word in itertools.pairwise(words):
+        space = data.draw(_SPACE)
+        text += (space or " " * (before[-1].isalnum() and word[0].isalnum())) + word
+    laid_out = lay_out(text)
+    assert parse(laid_out).program == parse(CONFERENCE).program
+    assert lay_out(laid_out) == laid_out
+    assert laid_out.count("#") == text.count("#")
