@@ -14,7 +14,7 @@ PARAMETERS = [
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)
-def plane(request: pytest.FixtureRequest, prefix: str) -> Iterator[DataPlane]:
+def plane(request: pytest.FixtureRequest) -> Iterator[DataPlane]:
     """Each data plane in turn."""
-    with request.param(prefix) as plane:
+    with request.param() as plane:
         yield plane

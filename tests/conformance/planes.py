@@ -12,14 +12,13 @@ from tests.conformance.xdp_test_run import XdpTestRun
 
 
 @contextmanager
-def _xdp_live(prefix: str) -> Iterator[DataPlane]:
-    with wires(f"{prefix}live") as made:
+def _xdp_live() -> Iterator[DataPlane]:
+    with wires() as made:
         yield XdpLive(made)
 
 
-PLANES: dict[str, Callable[[str], AbstractContextManager[DataPlane]]] = {
-    "oracle": lambda prefix: nullcontext(OraclePlane()),
-    "xdp_test_run": lambda prefix: nullcontext(XdpTestRun()),
+PLANES: dict[str, Callable[[], AbstractContextManager[DataPlane]]] = {
+    "oracle": lambda: nullcontext(OraclePlane()),
+    "xdp_test_run": lambda: nullcontext(XdpTestRun()),
     "xdp_live": _xdp_live,
 }
-"""By name; each takes the prefix that the names of its namespaces and files must have."""

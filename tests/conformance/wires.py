@@ -18,8 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tests.conformance.network import LAN, OWN_MACS, VM0, VM1, WAN
@@ -99,11 +97,11 @@ class _TapEnd:
 
 
 class Wires:
-    """The namespace, and a thread that lives in it."""
+    """The devices, and a thread that lives in their namespace.  It has no name: it ends with the thread, whatever
+    ends that."""
 
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
-        self._thread = ThreadPoolExecutor(1, initializer=_enter, initargs=(namespace,))
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, initializer=_leave_for_a_new_namespace)
         self.ends: dict[str, FarEnd] = {}
 
     def inside(self, work: Callable[[], Result]) -> Result:
@@ -127,21 +125,18 @@ class Wires:
             frames += [(names[file], self.ends[names[file]].receive()) for file in ready]
 
     def open(self) -> None:
+        # The kernel's own neighbour discovery would count as received.
+        _run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
         for device in (WAN, LAN):
             far = f"{device}-far"
-            self._run("link", "add", device, "type", "veth", "peer", "name", far)
-            self._run("link", "set", far, "up")
-            self._run("link", "set", device, "address", str(OWN_MACS[device]), "up")
-            # Without it the pair takes no redirected frames.
-            inside = ["ip", "netns", "exec", self._namespace]
-            subprocess.run([*inside, "ethtool", "-K", far, "gro", "on"], check=True)
-            self.ends[device] = self.inside(partial(_VethEnd, far))
+            _run("ip", "link", "add", device, "type", "veth", "peer", "name", far)
+            _run("ip", "link", "set", far, "up")
+            _run("ip", "link", "set", device, "address", str(OWN_MACS[device]), "up")
+            _run("ethtool", "-K", far, "gro", "on")  # without it the pair takes no redirected frames
+            self.ends[device] = _VethEnd(far)
         for device in (VM0, VM1):
-            self.ends[device] = self.inside(partial(_TapEnd, device))
-            self._run("link", "set", device, "address", str(OWN_MACS[device]), "up")
-
-    def _run(self, *words: str) -> None:
-        subprocess.run(["ip", "-n", self._namespace, *words], check=True)
+            self.ends[device] = _TapEnd(device)
+            _run("ip", "link", "set", device, "address", str(OWN_MACS[device]), "up")
 
     def close(self) -> None:
         for end in self.ends.values():
@@ -150,28 +145,23 @@ class Wires:
 
 
 @contextlib.contextmanager
-def wires(namespace: str) -> Iterator[Wires]:
-    """A new namespace of that name with the devices; gone afterwards."""
-    subprocess.run(["ip", "netns", "add", namespace], check=True)
+def wires() -> Iterator[Wires]:
+    """New devices in a new namespace; gone afterwards."""
+    made = Wires()
     try:
-        # The kernel's own neighbour discovery would count as received.
-        quiet = "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"
-        exec_inside = ["ip", "netns", "exec", namespace]
-        subprocess.run([*exec_inside, "sysctl", "-q", "-w", *quiet], check=True)
-        opened = Wires(namespace)
-        try:
-            opened.open()
-            yield opened
-        finally:
-            opened.close()
+        made.inside(made.open)
+        yield made
     finally:
-        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+        made.close()
 
 
-def _enter(namespace: str) -> None:
-    """Move the calling thread into the namespace."""
+def _run(*words: str) -> None:
+    """In the namespace of the calling thread."""
+    subprocess.run(words, check=True)
+
+
+def _leave_for_a_new_namespace() -> None:
     assert threading.current_thread() is not threading.main_thread()
     libc = ctypes.CDLL(None, use_errno=True)
-    with Path("/run/netns", namespace).open() as file:
-        if libc.setns(file.fileno(), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"cannot enter network namespace {namespace}")
+    if libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot make a network namespace")
