@@ -29,6 +29,7 @@ class Command(IntEnum):
     PROG_RUN = 10
     OBJ_INFO = 15
     RAW_TRACEPOINT = 17
+    BTF_LOAD = 18
     MAP_LOOKUP_BATCH = 24
     MAP_UPDATE_BATCH = 26
     MAP_DELETE_BATCH = 27

@@ -65,13 +65,19 @@ class Object:
     maps: Mapping[str, MapType]
 
     def load(
-        self, function: str, type: ProgramType, maps: Mapping[str, Map], *, expected_attach: int = 0
+        self,
+        function: str,
+        type: ProgramType,
+        maps: Mapping[str, Map],
+        *,
+        expected_attach: int = 0,
+        flags: int = 0,
     ) -> int:
         """The descriptor of one function as a program over these maps."""
         code = bytearray(self.functions[function])
         for instruction, name in self.references[function]:
             struct.pack_into("=i", code, instruction * 8 + 4, maps[name].fd)
-        return load_program(function, type, bytes(code), expected_attach=expected_attach)
+        return load_program(function, type, bytes(code), expected_attach=expected_attach, flags=flags)
 
     def to_json(self) -> str:
         return json.dumps(

@@ -162,43 +162,23 @@ static __always_inline s64 remainder64(s64 a, s64 b)
 #define divide32(a, b) ((s32)divide64((s32)(a), (s32)(b)))
 #define remainder32(a, b) ((s32)remainder64((s32)(a), (s32)(b)))
 
-/* Atomic instructions that give the old value: the compiler at hand knows none, so they stand as bytes.
- * r1 points to the element, r2 is the operand and then the old value. */
-#define FETCH(name, type, opcode, operation)                                                                 \
-    static __always_inline type name(type *element, type operand)                                            \
-    {                                                                                                        \
-        u64 value = operand;                                                                                 \
-        asm volatile("r1 = %[element]\nr2 = %[value]\n.byte " opcode ", 0x21, 0, 0, " operation              \
-                     ", 0, 0, 0\n%[value] = r2"                                                              \
-                     : [value] "+r"(value)                                                                   \
-                     : [element] "r"(element)                                                                \
-                     : "r1", "r2", "memory");                                                                \
-        return value;                                                                                        \
-    }
-FETCH(fetch_add_32, u32, "0xc3", "0x01")
-FETCH(fetch_and_32, u32, "0xc3", "0x51")
-FETCH(fetch_or_32, u32, "0xc3", "0x41")
-FETCH(fetch_xor_32, u32, "0xc3", "0xa1")
-FETCH(fetch_add_64, u64, "0xdb", "0x01")
-FETCH(fetch_and_64, u64, "0xdb", "0x51")
-FETCH(fetch_or_64, u64, "0xdb", "0x41")
-FETCH(fetch_xor_64, u64, "0xdb", "0xa1")
+/* The old value; atomic. bcc's LLVM targets the first instruction set, whose atomic add returns nothing: the loader
+ * sets the instruction's FETCH bit. */
+static __always_inline u32 fetch_add_32(u32 *element, u32 by)
+{
+    u64 value = by;
+    asm volatile("lock *(u32 *)(%[element] + 0) += %[value]"
+                 : [value] "+r"(value)
+                 : [element] "r"(element)
+                 : "memory");
+    return value;
+}
 
-/* Store `new` if the element is still `old`; what it was. r0 is what is expected and then what was found. */
-#define EXCHANGE(name, type, opcode)                                                                         \
-    static __always_inline type name(type *element, type old, type new)                                      \
-    {                                                                                                        \
-        u64 found = old, wanted = new;                                                                       \
-        asm volatile("r1 = %[element]\nr2 = %[wanted]\nr0 = %[found]\n.byte " opcode                         \
-                     ", 0x21, 0, 0, 0xf1, 0, 0, 0\n%[found] = r0"                                            \
-                     : [found] "+r"(found)                                                                   \
-                     : [element] "r"(element), [wanted] "r"(wanted)                                          \
-                     : "r0", "r1", "r2", "memory");                                                          \
-        return found;                                                                                        \
-    }
-EXCHANGE(exchange_32, u32, "0xc3")
-EXCHANGE(exchange_64, u64, "0xdb")
-#define EXCHANGES 64 /* tries; between two of them another core has succeeded */
+static __always_inline u64 fetch_add_64(u64 *element, u64 by)
+{
+    asm volatile("lock *(u64 *)(%[element] + 0) += %[by]" : [by] "+r"(by) : [element] "r"(element) : "memory");
+    return by;
+}
 
 /* ── output ── */
 
@@ -237,4 +217,15 @@ static __always_inline int shape(struct xdp_md *ctx, s32 length, s32 size, s32 b
     if (stop != length && bpf_xdp_adjust_tail(ctx, stop - length))
         return -TARGET_LIMIT;
     return total;
+}
+
+static __always_inline s64 nanos(void)
+{
+#ifdef PHONEPL_RUN
+    u32 zero = 0;
+    struct run *seen = run.lookup(&zero);
+    if (seen)
+        return seen->now;
+#endif
+    return bpf_ktime_get_tai_ns();
 }

@@ -121,6 +121,4 @@ class Gathered:
         if to_end:
             return Gathered(tuple(texts), self.begin, self.end)
         assert end.value is not None
-        return Gathered(
-            tuple(texts), self.begin, self.begin.plus(Number.of(max(0, end.value - size)))
-        )
+        return Gathered(tuple(texts), self.begin, self.begin.plus(Number.of(max(0, end.value - size))))

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Puts are written down where they are made and carried out when the handler has ended. One is made of the packet
+ * itself; of several each is made of a copy that the kernel makes by broadcasting into a devmap, by `put_copy`
+ * in front of its device. */
+
+static __always_inline struct plan *new_plan(void)
+{
+    u32 zero = 0;
+    u32 *number = serial.lookup(&zero);
+    if (!number)
+        return NULL;
+    u32 slot = bpf_get_smp_processor_id() * PLANS + (*number & (PLANS - 1));
+    struct plan *plan = plans.lookup(&slot);
+    if (plan) {
+        plan->count = 0;
+        plan->empty = 0;
+        plan->beyond = 0;
+    }
+    return plan;
+}
+
+static __always_inline struct put *new_put(struct plan *plan, u32 stream, s32 size, s32 begin, s32 stop)
+{
+    s32 total = size + stop - begin;
+    if (total <= 0) {
+        plan->empty += 1;
+        return NULL;
+    }
+    u64 count = plan->count;
+    if (count >= PUTS || total < FRAME_SHORTEST) {
+        plan->beyond += 1;
+        return NULL;
+    }
+    plan->count = count + 1;
+    asm volatile("%0 &= %1" : "+r"(count) : "i"(PUTS - 1));
+    struct put *p = &plan->puts[count];
+    p->stream = stream;
+    p->taken = 0;
+    p->size = size;
+    p->begin = begin;
+    p->end = stop;
+    return p;
+}
+
+/* Make the packet that `p` asks for of the arrived one, and let it leave. */
+static __always_inline int make(struct xdp_md *ctx, struct put *p, s32 length)
+{
+    s32 size = p->size;
+    s32 made = shape(ctx, length, size, p->begin, p->end);
+    if (made < 0)
+        return drop(-made, 1);
+    if (size > 0 && bpf_xdp_store_bytes(ctx, 0, p->bytes, amount(size)))
+        return drop(TARGET_LIMIT, 1);
+    return XDP_PASS;
+}
+
+/* A copy's way to what it must become. */
+struct copy_meta {
+    u32 magic;
+    u32 plan;
+};
+#define COPY_MAGIC 0x70686f6e
+
+static __always_inline int carry_out(struct xdp_md *ctx, struct plan *plan, s32 length)
+{
+    u32 count = plan->count;
+    if (plan->empty)
+        drop(EMPTY_PACKET, plan->empty);
+    if (plan->beyond)
+        drop(TARGET_LIMIT, plan->beyond);
+    if (!count)
+        return plan->empty || plan->beyond ? XDP_DROP : drop(NO_PUT, 1);
+    if (count == 1) {
+        int made = make(ctx, &plan->puts[0], length);
+        return made == XDP_PASS ? leave(ctx, plan->puts[0].stream) : made;
+    }
+    u32 zero = 0;
+    u32 *number = serial.lookup(&zero);
+    if (!number)
+        return XDP_ABORTED;
+    u32 slot = bpf_get_smp_processor_id() * PLANS + (*number & (PLANS - 1));
+    *number += 1;
+#ifdef PHONEPL_RUN
+    struct run *seen = run.lookup(&zero);
+    if (seen) {
+        seen->puts = count;
+        seen->plan = slot;
+    }
+    return XDP_TX;
+#else
+    if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct copy_meta)))
+        return drop(TARGET_LIMIT, count);
+    struct copy_meta *meta = (void *)(long)ctx->data_meta;
+    if ((u8 *)(meta + 1) > start(ctx))
+        return drop(TARGET_LIMIT, count);
+    meta->magic = COPY_MAGIC;
+    meta->plan = slot;
+    return copies.redirect_map(0, BPF_F_BROADCAST);
+#endif
+}
+
+/* In front of a device: the first of its puts that no copy has become yet. Copies come in order, one device's after
+ * another's; those that are one too many end here. */
+int put_copy(struct xdp_md *ctx)
+{
+    struct copy_meta *meta = (void *)(long)ctx->data_meta;
+    if ((u8 *)(meta + 1) > start(ctx) || meta->magic != COPY_MAGIC)
+        return XDP_PASS; /* the only put of its packet, made already */
+    u32 slot = meta->plan, out = 0;
+#ifndef PHONEPL_RUN
+    out = ctx->egress_ifindex;
+#endif
+    bpf_xdp_adjust_meta(ctx, sizeof(struct copy_meta));
+    struct plan *plan = plans.lookup(&slot);
+    if (!plan)
+        return XDP_DROP;
+    u32 count = plan->count;
+    for (u32 i = 0; i < PUTS; i++) {
+        struct put *p = &plan->puts[i];
+        if (i >= count)
+            break;
+        u32 stream = p->stream;
+        u32 *bound = device.lookup(&stream);
+        if (p->taken || !bound || *bound != out)
+            continue;
+        p->taken = 1;
+#ifdef PHONEPL_RUN
+        u32 zero = 0;
+        struct run *seen = run.lookup(&zero);
+        if (seen)
+            seen->stream = stream;
+#endif
+        return make(ctx, p, frame_length(ctx));
+    }
+    return XDP_DROP;
+}
