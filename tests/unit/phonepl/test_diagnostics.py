@@ -1,4 +1,4 @@
-"""Every diagnostic, word for word, against the golden files in diagnostics/ (NAME.phonepl and NAME.expected)."""
+"""Every diagnostic, word for word, against the golden files in diagnostics/."""
 
 from __future__ import annotations
 
