@@ -63,7 +63,7 @@ class SteeringProgram:
     ) -> None:
         self._maps = maps
         self._pins = pins
-        self._sizes = sizes
+        self.sizes = sizes
         self._names = names
         self._trace = trace
         self._programs: dict[str, int] = {}
@@ -203,7 +203,7 @@ class SteeringProgram:
         self._forks.changed(table, keys)
 
     def _check_number(self, name: str, number: int) -> None:
-        size = MAPS[name].entries(self._sizes)
+        size = MAPS[name].entries(self.sizes)
         if not 0 < number < size:
             raise ValueError(
                 f"{name} {number}: numbers run from 1 to {size - 1}; raise Sizes.{MAPS[name].size}"
