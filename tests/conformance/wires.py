@@ -97,8 +97,8 @@ class _TapEnd:
 
 
 class Wires:
-    """The devices, and a thread that lives in their namespace.  It has no name: it ends with the thread, whatever
-    ends that."""
+    """The devices, and a thread that lives in their namespace.  That has no name: it ends with the thread,
+    however the thread ends."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, initializer=_leave_for_a_new_namespace)
