@@ -325,6 +325,8 @@ class Sessions:
         await self._units.order(unit.name, unit_pb2.UnitOrder(apply=node_slice(self._alive_with(unit))))
         held = {one.session: one for one in hello.held if one.session != NODE_SESSION}
         numbers = {session.record.number: session for session in self._sessions.values()}
+        for session in numbers.values():
+            session.held.pop(unit.name, None)  # only what it says itself counts
         for number in held.keys() - numbers.keys():
             await self._remove(unit.name, number)
         for record in list(self._leaving.values()):
@@ -333,6 +335,8 @@ class Sessions:
                 self._forget_if_gone(record)
         for number, session in numbers.items():
             if session.record.phase is Phase.ACTIVE:
+                if unit.member and unit.member.moved and unit.name in session.record.units():
+                    await self._replan_now(session)
                 await self._bring_in_line(session, unit.name, held.get(number))
         self._units.set_alive(unit, True)
         await self._tell_units_who_lives()
@@ -347,7 +351,9 @@ class Sessions:
                 if held is not None:
                     await self._remove(unit, session.record.number)
                 return
-            if held is not None and held.generation == desired.generation:
+            if session.held.get(unit) is desired:
+                pass  # it was planned anew meanwhile
+            elif held is not None and held.generation == desired.generation:
                 session.held[unit] = desired
             else:
                 try:

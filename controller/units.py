@@ -47,6 +47,8 @@ class Member:
     outgoing: asyncio.Queue[unit_pb2.UnitOrder | None] = field(default_factory=asyncio.Queue)
     pending: dict[int, asyncio.Future[str]] = field(default_factory=dict)
     last_order: int = 0
+    moved: bool = False
+    """Its links are not those that it had before: rows of other units name MACs that are no more."""
     welcomed: bool = False
     """What it holds has been brought in line, so that its heartbeats tell that it is alive."""
 
@@ -121,11 +123,12 @@ class Units:
             self._store.save_unit(name, stored)
         if state is None:
             state = self.known[name] = UnitState(stored)
+        moved = list(state.stored.hello.links) != list(hello.links)
         state.stored = stored
         if state.member is not None:
             _log.warning("a unit joined again before its former stream ended", unit=name)
             self.leave(state.member)
-        state.member = Member(name)
+        state.member = Member(name, moved=moved)
         state.heard = time.monotonic()
         return state
 

@@ -26,6 +26,13 @@ def to_input(
     raise NotFound(f"no unit has the address {address} on a link to the outside")
 
 
+def permitted_source(prefix: str, destination: str) -> str:
+    """An address that may send: in the prefix if one is stated, else one of RFC 5737 or RFC 3849."""
+    any_source = "192.0.2.0/24" if ipaddress.ip_address(destination).version == 4 else "2001:db8::/32"
+    network = ipaddress.ip_network(prefix or any_source)
+    return str(network[min(99, network.num_addresses - 1)])
+
+
 def udp_frame(
     mac: bytes, vlan: int, source: str, source_port: int, destination: str, port: int, payload: bytes
 ) -> bytes:

@@ -116,8 +116,8 @@ def explain(
     context: typer.Context,
     name: Name,
     source: Annotated[
-        str, typer.Option("--from", help="Who sends: ADDRESS or ADDRESS:PORT.")
-    ] = "192.0.2.99:40000",
+        str, typer.Option("--from", help="Who sends: ADDRESS or ADDRESS:PORT; anyone who may if not stated.")
+    ] = "",
     input_name: Annotated[
         str, typer.Option("--input", help="The session input; the first if not stated.")
     ] = "",
@@ -143,6 +143,8 @@ async def _explain(target: Target, name: str, source: str, input_name: str, size
             known = ", ".join(one.name for one in session.inputs)
             raise NotFound(f"session `{name}` has no input `{input_name}`; it has {known or 'none'}")
         to = inputs[0].address
+        declared = next(one for one in session.program.inputs if one.name == inputs[0].name)
+        source = source or frames.permitted_source(declared.from_prefix, to.address)
         unit, device, frame = frames.to_input(await node.units(), source, to.address, to.port, size)
         return await node.explain(unit, device, frame)
 

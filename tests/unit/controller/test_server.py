@@ -264,6 +264,23 @@ async def test_an_agent_that_joins_again_is_compared_and_not_disturbed(tmp_path:
         await agent.until(lambda: session.id in agent.held)
 
 
+async def test_a_unit_that_comes_back_with_other_links_is_reached_by_its_new_mac(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as node:
+        session = await node.node.establish(TEXT, BUNDLES)
+        agent = node["u1"]
+        await agent.stop()
+        agent.links[0].mac = bytes.fromhex("02aabbccddee")
+        agent.start()
+
+        def known() -> bool:
+            rows = node["dist"].held[session.id].tables.endpoint
+            return any(row.destination_mac == bytes.fromhex("02aabbccddee") for row in rows)
+
+        await node["dist"].until(known)
+        await node.joined()
+        assert (await node.node.session("s")).state == pb.SESSION_STATE_ACTIVE
+
+
 async def test_explain_names_every_rule_to_the_end(tmp_path: Path) -> None:
     async with cluster(tmp_path) as node:
         session = await node.node.establish(TEXT, BUNDLES)
