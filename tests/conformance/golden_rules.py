@@ -483,6 +483,31 @@ def an_answer_goes_back_the_way_that_the_question_came() -> Script:
     return script
 
 
+@case("R5", edge=True)
+def an_answer_comes_from_the_links_own_mac() -> Script:
+    script = Script(steered())
+    broadcast = Mac(b"\xff" * 6)
+    question = ethernet(ROUTER_MAC, broadcast, ip(SOURCE, PUBLIC))
+    script.arrives(WAN, question, out(LAN, GOOD_OUT, channel=1))
+    answered = ethernet(WAN_MAC, ROUTER_MAC, ip(PUBLIC, SOURCE, ttl=63))
+    script.arrives(LAN, ethernet(UNIT_MAC, LAN_MAC, ip(PUBLIC, SOURCE)), out(WAN, answered))
+    return script
+
+
+@case("D27", "D64", edge=False)
+def a_binding_is_one_links_own() -> Script:
+    tables = with_guests()
+    tables.link[LinkKey(VM0, 9)] = tables.link[LinkKey(VM0)]
+    bound = socket("10.0.3.2", 7001)
+    tables.binding = {BindingKey(LinkKey(VM0, 9), bound): Binding(channel(3))}
+    script = Script(tables)
+    sent = ethernet(VM1_MAC, GUEST1_MAC, ip(bound, INPUT1, ttl=63))
+    tagged = ethernet(GUEST0_MAC, VM0_MAC, ip(bound, GATEWAY), vlan=9)
+    script.arrives(VM0, tagged, out(VM1, sent, channel=3))
+    script.arrives(VM0, from_guest(ip(bound, GATEWAY)), lost(Drop.NO_BINDING))
+    return script
+
+
 @case("R5", edge=False)
 def an_input_without_a_public_address_answers_nobody() -> Script:
     tables = with_guests()
