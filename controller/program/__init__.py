@@ -4,7 +4,8 @@ from controller.program.check import channel_name, check, family, port_name
 from controller.program.diagnostics import Diagnostic, Place, Severity, render_all
 from controller.program.draw import draw
 from controller.program.layout import lay_out
-from controller.program.parse import MAX_BYTES, Parsed, parse
+from controller.program.parse import MAX_BYTES, parse
+from controller.program.parsed import Parsed
 from controller.program.support import unsupported
 
 __all__ = [
