@@ -254,7 +254,7 @@ def _cut(held: Held, begin: Range, end: Range | None) -> Held:
         if begin.low < held.head.high and not (end is not None and end.high <= held.head.low):
             kinds.add(_M)
     if _G in held.kinds:
-        if begin.low < held.head.high:
+        if begin.low < held.head.high or not held.tail:
             kinds.add(_G)
         if begin.high >= held.head.low and held.tail:
             inner = Range(max(0, begin.low - held.head.high), max(0, begin.high - held.head.low))

@@ -1,7 +1,7 @@
 """The captures beside the examples: what goes in, and what must come out, worked out here without Phonepl.
 
-`python examples/phonepl/captures.py` writes `captures/EXAMPLE/in-STREAM.pcap` and `out-STREAM.pcap` anew. Addresses
-are made up (RFC 5737, locally administered MACs); the times start at 2025-01-01 and count nanoseconds.
+`python examples/phonepl/captures.py` writes `captures/EXAMPLE/in-STREAM.pcap` and `out-STREAM.pcap` anew.
+Addresses are made up (RFC 5737, locally administered MACs); the times start at 2025-01-01.
 """
 
 from __future__ import annotations
