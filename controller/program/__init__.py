@@ -1,8 +1,9 @@
 """The session language: text → ``dipronn.v1.Program``, judged in itself and against what this node runs."""
 
-from controller.program.check import channel_name, check, family, port_name
+from controller.program.check import check, family
 from controller.program.diagnostics import Diagnostic, Place, Severity, render_all
 from controller.program.draw import draw
+from controller.program.graph import channel_name, port_name
 from controller.program.layout import lay_out
 from controller.program.parse import MAX_BYTES, parse
 from controller.program.parsed import Parsed

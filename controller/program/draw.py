@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from controller.program.check import port_name
+from controller.program.graph import port_name
 from dipronn.v1 import session_pb2 as pb
 
 _DEEPEST = 150

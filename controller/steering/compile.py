@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 
-from controller.program.check import channel_name, port_name
+from controller.program.graph import channel_name, port_name
 from controller.steering import addressing, slots
 from controller.steering.deployment import NOWHERE, Deployment, NodeUnit, PlacedInstance
 from controller.steering.identifiers import Identifiers
