@@ -8,14 +8,11 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.metadata import version
 
 import structlog
-from google.protobuf.duration_pb2 import Duration
 
-from controller.steering import wire
-from controller.steering.model import Address, Endpoint, Link, LinkKey, Tables, Unit
+from controller.steering.model import Link, LinkKey, Tables, Unit
 from dipronn.errors import DipronnError, InvalidSession, Unavailable
 from dipronn.v1 import unit_pb2
 from ebpf.devices import require_ready
@@ -28,8 +25,10 @@ from vmhost.agent.host import HeldSlice, Host, OpenTapFor, attribute, open_machi
 from vmhost.agent.join import Membership
 from vmhost.agent.links import link_rows, measure
 from vmhost.agent.naming import Names
-from vmhost.agent.neighbours import NextHop, NextHops
+from vmhost.agent.neighbours import NextHop
 from vmhost.agent.plan import TABLES, Machine, SliceState, plan
+from vmhost.agent.receivers import Receivers, completed
+from vmhost.agent.reports import counters_report, description, program_report, vm_report
 from vmhost.agent.resources import measure_resources
 from vmhost.agent.store import Store
 from vmhost.vm.rundir import Process
@@ -39,13 +38,6 @@ _log = structlog.get_logger(__name__)
 
 COUNTERS_SECONDS = 1.0
 """Counters are reported this often, and after every order."""
-
-_STATES = {
-    VmState.STARTING: unit_pb2.VM_STATE_STARTING,
-    VmState.RUNNING: unit_pb2.VM_STATE_RUNNING,
-    VmState.FAILED: unit_pb2.VM_STATE_DEAD,
-    VmState.STOPPED: unit_pb2.VM_STATE_DEAD,
-}
 
 
 class Agent:
@@ -67,19 +59,19 @@ class Agent:
         self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
         self._names = Names(store, lambda report: self._report(name=report))
         self._host = Host(program, driver, self._bundles, self._names, open_tap)
-        self._hops = NextHops([link.key for link in config.links], self._hops_changed)
+        self._receivers = Receivers([link.key for link in config.links], self._receiver_moved)
         self._links: list[unit_pb2.UnitLink] = []
         self._resources = unit_pb2.Resources()
         self._own_rows: Mapping[LinkKey, Link] = {}
         self._slices: dict[int, unit_pb2.Slice] = {}
         self._held: dict[int, HeldSlice] = {}
-        self._receivers: dict[int, dict[int, Address]] = {}
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._spawned: dict[str, float] = {}
+        self._burials: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Converge, then serve the control unit until cancelled. Everything goes on without the agent."""
-        async with self._hops:
+        async with self._receivers:
             await self._start()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._membership.run(), name="membership")
@@ -112,9 +104,12 @@ class Agent:
         await converge(plan(SliceState(), residue.state), residue)
         for session, state in desired.items():
             try:
-                await self._resolve(session, state)
-                await converge(plan(state, self._held[session].state), self._held[session])
+                held = self._held[session]
+                await self._receivers.complete(session, state, held.state.rows.endpoint)
+                await converge(plan(state, held.state), held)
             except DipronnError as error:
+                if session == BASE:  # without its links the unit is none
+                    raise
                 _log.error("a stored slice could not be had again", session=session, error=str(error))
             else:
                 self._slices[session] = stored[session]
@@ -152,25 +147,27 @@ class Agent:
             return f"{type(error).__name__}: {error}; see the log of unit {self._config.unit}"
         finally:
             self._describe()
-            self._report(counters=self._counters())
+            self._report(counters=counters_report(self._program.counters()))
         return ""
 
     async def _apply(self, slice_: unit_pb2.Slice) -> None:
         session = slice_.session
-        async with self._locks[session]:
-            # A large slice takes a while, and heartbeats must go on.
-            desired = await asyncio.to_thread(desired_state, slice_, self._bundles.path, self._own_rows)
-            self._refuse_foreign(session, desired.rows)
-            await self._resolve(session, desired)
-            held = self._held.setdefault(session, HeldSlice(self._host))
-            await asyncio.to_thread(self._store.put_slice, slice_)
-            try:
-                await execute(await asyncio.to_thread(plan, desired, held.state), held)
-            except Exception:
-                self._restore(session)
-                raise
-            self._slices[session] = slice_
-        await self._tidy()
+        try:
+            async with self._locks[session]:
+                # A large slice takes a while, and heartbeats must go on.
+                desired = await asyncio.to_thread(desired_state, slice_, self._bundles.path, self._own_rows)
+                self._refuse_foreign(session, desired.rows)
+                held = self._held.setdefault(session, HeldSlice(self._host))
+                await self._receivers.complete(session, desired, held.state.rows.endpoint)
+                await asyncio.to_thread(self._store.put_slice, slice_)
+                try:
+                    await execute(await asyncio.to_thread(plan, desired, held.state), held)
+                except Exception:
+                    self._restore(session)
+                    raise
+                self._slices[session] = slice_
+        finally:
+            await self._tidy()
 
     async def _remove(self, session: int) -> None:
         if session == BASE:
@@ -183,8 +180,8 @@ class Agent:
                 except Exception:
                     self._restore(session)
                     raise
-            for register in (self._held, self._slices, self._receivers):
-                register.pop(session, None)
+            self._held.pop(session, None)
+            self._slices.pop(session, None)
             self._names.forget_session(session)
             self._store.drop_slice(session)
         await self._tidy()
@@ -223,49 +220,18 @@ class Agent:
 
     async def _tidy(self) -> None:
         """Let go of next hops and bundles that nobody uses."""
-        await self._hops.keep({each for receivers in self._receivers.values() for each in receivers.values()})
-        machines = (each for held in self._held.values() for each in held.state.machines.values())
-        self._bundles.trim({sha256 for machine in machines for sha256 in machine.bundles})
+        busy = {session for session, lock in self._locks.items() if lock.locked()}
+        endpoints = {session: held.state.rows.endpoint for session, held in self._held.items()}
+        await self._receivers.keep(endpoints, busy)
+        if not busy:
+            machines = [each for held in self._held.values() for each in held.state.machines.values()]
+            self._bundles.trim({sha256 for machine in machines for sha256 in machine.bundles})
 
-    # next hops
-
-    async def _resolve(self, session: int, state: SliceState) -> None:
-        """Complete the endpoints whose next hop is left to the unit.
-
-        One that cannot be found refuses the slice: most often the receiver's address is wrong, and its user
-        is waiting for the answer. But a receiver that was reached before keeps its last known next hop.
-        """
-        pending = wire.unresolved(state.rows)
-        held = self._held.get(session)
-        known = held.state.rows.endpoint if held else {}
-        wanted = {row.destination.address for row in pending.values()}
-        answers = dict(
-            zip(
-                wanted,
-                await asyncio.gather(*map(self._hops.resolve, wanted), return_exceptions=True),
-                strict=True,
-            )
-        )
-        for number, row in pending.items():
-            answer, former = answers[row.destination.address], known.get(number)
-            if isinstance(answer, NextHop):
-                state.rows.endpoint[number] = _completed(row, answer)
-            elif not isinstance(answer, Unavailable):
-                raise answer
-            elif former and former.device and former.destination == row.destination:
-                state.rows.endpoint[number] = former
-                _log.warning("a receiver does not answer; its last known MAC is used", error=str(answer))
-            else:
-                raise answer
-        self._receivers[session] = {number: row.destination.address for number, row in pending.items()}
-
-    def _hops_changed(self, moved: dict[Address, NextHop]) -> None:
-        for session, receivers in self._receivers.items():
-            rows = self._held[session].state.rows.endpoint
-            for number, address in receivers.items():
-                if address in moved and number in rows:
-                    rows[number] = _completed(rows[number], moved[address])
-                    self._program.insert("endpoint", number, rows[number])
+    def _receiver_moved(self, session: int, number: int, hop: NextHop) -> None:
+        rows = self._held[session].state.rows.endpoint if session in self._held else {}
+        if number in rows:
+            rows[number] = completed(rows[number], hop)
+            self._program.insert("endpoint", number, rows[number])
 
     async def _check_links(self) -> None:
         """Say which links would lose what is sent to them; rows that send there will be refused."""
@@ -287,24 +253,31 @@ class Agent:
                 await self._happened(event, machine)
 
     async def _happened(self, event: DriverEvent, machine: Machine) -> None:
-        session = machine.session
         match event:
             case VmChanged(_, state, reason):
                 self._report(vm=self._vm_report(machine, state, reason))
                 if state is VmState.FAILED:
-                    async with self._locks[session]:
-                        await self._held[session].machine_died(machine)
-                    self._describe()
+                    # An order may be under way for long; others must hear of their ends meanwhile.
+                    task = asyncio.create_task(self._bury(machine), name=f"bury {machine.spec.name}")
+                    self._burials.add(task)
+                    task.add_done_callback(self._burials.discard)
             case ProgramStarted(_, program):
-                self._report(program=_program_report(machine, program, None))
+                self._report(program=program_report(machine, program, None))
             case ProgramExit(_, program, status):
                 await self._names.forget_program(machine, program)
-                self._report(program=_program_report(machine, program, status))
+                self._report(program=program_report(machine, program, status))
+
+    async def _bury(self, machine: Machine) -> None:
+        """Take down what a dead machine left, when no order is under way for its session."""
+        async with self._locks[machine.session]:
+            if held := self._held.get(machine.session):
+                await held.machine_died(machine)
+        self._describe()
 
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(COUNTERS_SECONDS)
-            self._report(counters=self._counters())
+            self._report(counters=counters_report(self._program.counters()))
 
     # reports
 
@@ -321,7 +294,7 @@ class Agent:
     def _greeting(self) -> list[unit_pb2.UnitReport]:
         """What a membership begins with: Hello, and what it has no place for."""
         ended = [
-            _program_report(machine, program, status)
+            program_report(machine, program, status)
             for held in self._held.values()
             for machine in held.state.machines.values()
             for program, status in self._programs(machine).items()
@@ -330,11 +303,11 @@ class Agent:
         return [
             unit_pb2.UnitReport(hello=self._hello()),
             *(unit_pb2.UnitReport(program=report) for report in ended),
-            unit_pb2.UnitReport(counters=self._counters()),
+            unit_pb2.UnitReport(counters=counters_report(self._program.counters())),
         ]
 
     def _programs(self, machine: Machine) -> Mapping[str, int | None]:
-        info = self._driver.vms().get(machine.spec.name) if self._driver else None
+        info = self._vms().get(machine.spec.name)
         return info.programs if info else {}
 
     def _hello(self) -> unit_pb2.Hello:
@@ -349,8 +322,7 @@ class Agent:
 
     def _held_slice(self, slice_: unit_pb2.Slice) -> unit_pb2.HeldSlice:
         machines = self._held[slice_.session].state.machines.values()
-        known = self._driver.vms() if self._driver else {}
-        states = {name: info.state for name, info in known.items()}
+        states = {name: info.state for name, info in self._vms().items()}
         return unit_pb2.HeldSlice(
             session=slice_.session,
             generation=slice_.generation,
@@ -359,15 +331,11 @@ class Agent:
         )
 
     def _vm_report(self, machine: Machine, state: VmState, message: str = "") -> unit_pb2.VmReport:
-        age = Duration()
-        age.FromNanoseconds(int(self._age(machine.spec.name) * 1e9))
-        return unit_pb2.VmReport(
-            session=machine.session, vm=machine.name, state=_STATES[state], message=message, age=age
-        )
+        return vm_report(machine, state, self._age(machine.spec.name), message)
 
     def _age(self, name: str) -> float:
         """Seconds since a machine was spawned; 0 if it was never seen alive."""
-        info = self._driver.vms().get(name) if self._driver else None
+        info = self._vms().get(name)
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         if info and (process := Process.of(info.pid)):
             self._spawned[name] = process.start / os.sysconf("SC_CLK_TCK")
@@ -379,60 +347,13 @@ class Agent:
                 return held.state.machines[name]
         return None
 
-    def _counters(self) -> unit_pb2.UnitCounters:
-        counted = self._program.counters()
-        return unit_pb2.UnitCounters(
-            received=counted.received,
-            copies=counted.copies,
-            sent=counted.sent,
-            to_host=counted.to_host,
-            drops={reason.label: count for reason, count in counted.drops.items()},
-            channels={
-                channel: unit_pb2.PacketCount(packets=traffic.packets, bytes=traffic.bytes)
-                for channel, traffic in counted.channels.items()
-            },
-        )
-
     def _describe(self) -> None:
         """Tell `dipronn doctor`, and whoever removes this unit, what there is."""
-        known = self._driver.vms() if self._driver else {}
-        self._store.describe(
-            {
-                "unit": self._config.unit,
-                "pid": os.getpid(),
-                "pins": str(self._config.pins),
-                "devices": sorted(device for held in self._held.values() for device in held.state.attached),
-                "vms": [
-                    {
-                        "session": session_of(name)[0],
-                        "name": session_of(name)[1],
-                        "device": info.tap,
-                        "pid": info.pid,
-                        "state": str(info.state),
-                    }
-                    for name, info in sorted(known.items())
-                ],
-            }
-        )
+        devices = [device for held in self._held.values() for device in held.state.attached]
+        try:
+            self._store.describe(description(self._config, devices, self._vms()))
+        except OSError as error:  # a full disk must not keep orders from being answered
+            _log.warning("agent.json is not up to date", error=str(error))
 
-
-def _program_report(machine: Machine, program: str, status: int | None) -> unit_pb2.ProgramReport:
-    """``status`` as the driver tells it: None while the program runs, negative for a signal."""
-    return unit_pb2.ProgramReport(
-        session=machine.session,
-        vm=machine.name,
-        program=program,
-        running=status is None,
-        exit_status=0 if status is None else status if status >= 0 else 128 - status,
-    )
-
-
-def _completed(row: Endpoint, hop: NextHop) -> Endpoint:
-    return replace(
-        row,
-        device=hop.link.device,
-        vlan=hop.link.vlan,
-        source_mac=hop.source_mac,
-        destination_mac=hop.destination_mac,
-        mtu=min(row.mtu, hop.mtu),
-    )
+    def _vms(self) -> Mapping[str, VmInfo]:
+        return self._driver.vms() if self._driver else {}

@@ -120,6 +120,7 @@ class Membership:
         try:
             while True:
                 await call.write(await reports.get())
+                self._away = False
         except asyncio.InvalidStateError:  # the call is over; its status is the reader's to tell
             await asyncio.Event().wait()
 
@@ -135,7 +136,6 @@ class Membership:
         reports: asyncio.Queue[unit_pb2.UnitReport],
     ) -> None:
         async for order in call:
-            self._away = False
             task = asyncio.create_task(self._carry_out(order, reports), name=f"order {order.order}")
             self._orders.add(task)
             task.add_done_callback(self._orders.discard)

@@ -35,6 +35,8 @@ DEADLINE = 90.0
 """Seconds for anything that an agent or a guest under TCG on a busy host should do."""
 UNIT_ADDRESSES = ("192.0.2.1/24", "2001:db8:1::1/64")
 OUTSIDE_ADDRESSES = ("192.0.2.10/24", "2001:db8:1::10/64")
+NODAD = {True: ["nodad"], False: []}
+"""For an IPv6 address: nobody else has it, and duplicate address detection takes a second."""
 
 Result = TypeVar("Result")
 _CLONE_NEWNET = 0x40000000
@@ -62,6 +64,16 @@ def run(namespace: str, *command: str) -> str:
         ["nsenter", f"--net=/run/netns/{namespace}", *command], check=True, capture_output=True, text=True
     )
     return done.stdout
+
+
+def change_mac(outside: str, mac: str) -> None:
+    """Give the outside another MAC, and have it say so as a host does that takes addresses over."""
+    for setting in ("net.ipv4.conf.eth0.arp_notify", "net.ipv6.conf.eth0.ndisc_notify"):
+        run(outside, "sysctl", "-qw", f"{setting}=1")
+    run(outside, "ip", "link", "set", "eth0", "address", mac)
+    for address in OUTSIDE_ADDRESSES:
+        run(outside, "ip", "address", "delete", address, "dev", "eth0")
+        run(outside, "ip", "address", "add", address, "dev", "eth0", *NODAD[":" in address])
 
 
 async def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
@@ -269,8 +281,7 @@ def namespaces(prefix: str) -> Iterator[tuple[str, str]]:
         ends = ((unit, "data0", UNIT_ADDRESSES), (outside, "eth0", OUTSIDE_ADDRESSES))
         for name, device, addresses in ends:
             for address in addresses:
-                nodad = ["nodad"] if ":" in address else []
-                run(name, "ip", "address", "add", address, "dev", device, *nodad)
+                run(name, "ip", "address", "add", address, "dev", device, *NODAD[":" in address])
             run(name, "ip", "link", "set", device, "up")
             run(name, "ethtool", "-K", device, "tx", "off", "gro", "on")
         yield unit, outside

@@ -12,7 +12,7 @@ import pytest
 
 from controller.steering.model import Mac, Socket
 from dipronn.v1 import unit_pb2
-from tests.system.agent.conftest import DEADLINE, Unit, alive, run, until
+from tests.system.agent.conftest import DEADLINE, Unit, alive, change_mac, run, until
 from tests.system.agent.session import (
     SESSION,
     TAP,
@@ -58,6 +58,8 @@ async def test_packets_pass_a_program_and_nothing_is_left(unit: Unit, family: Fa
     answer = await unit.control.order(steered(unit, 1, 2, family, Socket(stranger, 6000)))
     assert re.search(rf"{stranger}: next hop .* does not answer", answer)
     assert await exchange(unit, b"as before", family) == family.public
+    change_mac(unit.outside, "02:00:00:00:00:42")
+    assert await exchange(unit, b"to another MAC", family) == family.public
 
     pid = machine(unit)
     assert await unit.control.order(unit_pb2.RemoveSlice(session=SESSION)) == ""

@@ -12,7 +12,7 @@ import pytest
 
 from controller.steering.model import Address, LinkKey, Mac
 from dipronn.errors import Unavailable
-from tests.system.agent.conftest import DEADLINE, run
+from tests.system.agent.conftest import DEADLINE, change_mac, run
 from vmhost.agent.neighbours import NextHop, NextHops
 
 pytestmark = pytest.mark.root
@@ -78,11 +78,7 @@ async def test_another_mac_is_heard(outside: str) -> None:
     async with NextHops([LinkKey("data0")], changes.put_nowait) as hops:
         await hops.resolve(ip_address(OUTSIDE_ADDRESS))
         await hops.resolve(ip_address("203.0.113.9"))
-        run(outside, *["ip", "link", "set", "eth0", "address", "02:00:00:00:00:42"])
-        # As a host does that takes an address over: it says so.
-        run(outside, *f"ip address del {OUTSIDE_ADDRESS}/24 dev eth0".split())
-        run(outside, *["sysctl", "-qw", "net.ipv4.conf.eth0.arp_notify=1"])
-        run(outside, *f"ip address add {OUTSIDE_ADDRESS}/24 dev eth0".split())
+        change_mac(outside, "02:00:00:00:00:42")
         moved = await asyncio.wait_for(changes.get(), DEADLINE)
         assert set(moved) == {ip_address(OUTSIDE_ADDRESS), ip_address("203.0.113.9")}
         assert {hop.destination_mac for hop in moved.values()} == {Mac.parse("02:00:00:00:00:42")}

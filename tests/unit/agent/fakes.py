@@ -209,7 +209,7 @@ class FakeUnit:
     async def started(self) -> Agent:
         """An agent that has taken over what there is."""
         agent = self.agent()
-        async with agent._hops:
+        async with agent._receivers:
             await agent._start()
         return agent
 

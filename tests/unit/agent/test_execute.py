@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,22 @@ async def test_a_row_of_another_session_is_refused(tmp_path: Path, monkeypatch: 
     assert "belongs to session 8" in await order(agent, stolen)
     assert unit.world.snapshot() == before
     assert 7 not in unit.store.slices()
+
+
+async def test_on_a_full_disk_nothing_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = await prepared(tmp_path, monkeypatch, orders.starting(7, 2))
+    agent = await unit.started()
+    before, stored = unit.world.snapshot(), unit.store.slices()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        assert "No space left on device" in await order(agent, orders.steered(7, 2))
+    assert unit.world.snapshot() == before
+    assert unit.store.slices() == stored
+    assert await order(agent, orders.steered(7, 2)) == ""
 
 
 @pytest.mark.req("D18")
