@@ -424,6 +424,11 @@ def a_guest_may_ask_for_its_addresses() -> Script:
     six = UDP(sport=546, dport=547) / Raw(b"\x01\0\0\0")
     script.arrives(VM0, from_guest(IPv6(src="fe80::1", dst="ff02::1:2") / six), HOST)
     script.arrives(VM0, from_guest(IPv6(src="fd00:4::2", dst="ff02::1:2") / six), lost(Drop.SPOOFED_ADDRESS))
+    own = IPv6(src="fd00:3::2", dst="ff02::1:2") / six
+    script.arrives(VM0, from_guest(own), lost(Drop.GUEST_FORBIDDEN))
+    for sport, dport in ((545, 547), (546, 548)):
+        strange = IPv6(src="fe80::1", dst="ff02::1:2") / UDP(sport=sport, dport=dport)
+        script.arrives(VM0, from_guest(strange), lost(Drop.SPOOFED_ADDRESS))
     nothing = ip(socket("0.0.0.0", 69), socket("255.255.255.255", 67))
     script.arrives(VM0, from_guest(nothing), lost(Drop.SPOOFED_ADDRESS))
     stump = IP(src="0.0.0.0", dst="255.255.255.255", proto=17) / Raw(b"\0\x44")
