@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("bounded" if config.getoption("--soak") is None else "soak")
     if config.getoption("--soak") is not None:
-        config.option.timeout = config._inicache["timeout"] = 0
+        config.option.timeout = 0  # many examples take long
 
 
 @pytest.hookimpl(tryfirst=True)
