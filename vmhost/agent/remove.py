@@ -16,7 +16,8 @@ import structlog
 from pyroute2 import AsyncIPRoute
 
 from dipronn.errors import TimedOut, Unavailable
-from ebpf.devices import attach_xdp
+from ebpf.attachment import FORK_LINK
+from ebpf.devices import attach_xdp, delete_device
 from ebpf.loader import SteeringProgram
 from ebpf.maps import remove_pins
 from vmhost.agent.config import AgentConfig
@@ -95,3 +96,4 @@ async def _detach(config: AgentConfig, store: Store) -> None:
             for index, interface in (await interfaces(route)).items():
                 if interface.xdp and interface.name in devices:
                     attach_xdp(index, -1)
+        delete_device(FORK_LINK[0])

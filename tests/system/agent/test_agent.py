@@ -169,6 +169,19 @@ async def test_a_second_agent_is_refused(unit: Unit) -> None:
     assert unit.processes[-1].poll() is None
 
 
+async def test_a_unit_of_another_version_is_refused_and_can_be_removed(unit: Unit) -> None:
+    """Given pins that fit no longer; an agent that starts says so, and the removal leaves nothing."""
+    await unit.start()
+    assert await unit.control.order(base()) == ""
+    await unit.end(signal.SIGKILL)
+    (unit.pins / "flow4").rename(unit.pins / "other")
+    (unit.pins / "flow6").rename(unit.pins / "flow4")
+    assert await asyncio.to_thread(unit.spawn().wait, DEADLINE) == 1
+    assert "take the old unit down" in (unit.folder / "agent.log").read_text()
+    assert await unit.remove() == 0
+    assert_gone(unit)
+
+
 @pytest.mark.req("D31")
 async def test_a_control_unit_that_comes_back_is_joined_again(unit: Unit) -> None:
     """Given a unit with a slice; when the control unit ends and comes back; then it hears what is held."""
