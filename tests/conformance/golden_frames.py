@@ -399,6 +399,16 @@ def a_guest_may_ping_its_gateway_and_register_names() -> Script:
     )
     for packet in forbidden:
         script.arrives(VM0, from_guest(packet), lost(Drop.GUEST_FORBIDDEN))
+    six: tuple[Packet, ...] = (
+        IPv6(src="fd00:3::2", dst="fd00:4::1") / ICMPv6EchoRequest(),
+        IPv6(src="fd00:3::2", dst="fd00:4::1") / TCP(dport=7070),
+        IPv6(src="fd00:3::2", dst="fd00:3::1") / TCP(dport=7071),
+        IPv6(src="fd00:3::2", dst="fd00:3::1", nh=58) / Raw(b"\x80" + bytes(6)),
+        IPv6(src="fd00:3::2", dst="fd00:3::1", nh=1) / Raw(b"\x08" + bytes(19)),
+    )
+    for six_packet in six:
+        script.arrives(VM0, from_guest(six_packet), lost(Drop.GUEST_FORBIDDEN))
+    script.arrives(VM0, from_guest(IPv6(src="fd00:3::2", dst="fd00:3::1") / TCP(dport=7070)), HOST)
     # Ethernet padding is no part of a header that is cut short.
     for packet in (forbidden[2], forbidden[5]):
         script.arrives(VM0, from_guest(packet) + bytes(20), lost(Drop.GUEST_FORBIDDEN))

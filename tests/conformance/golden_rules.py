@@ -449,6 +449,61 @@ def a_program_may_answer_whom_it_heard_for_a_minute() -> Script:
     return script
 
 
+@case("R5", "D15", "D39", edge=False)
+def bindings_and_answers_in_ipv6() -> Script:
+    tables = steered(guests=True)
+    own, other, gateway = socket("fd00:3::2", 7000), socket("fd00:4::2", 7000), socket("fd00:3::1", 1)
+    group(tables, 2, 16, Selector.ZERO, Slot(10))
+    tables.endpoint[10] = guest0(public=PUBLIC6, destination=own)
+    group(tables, 3, 17, Selector.ZERO, Slot(11))
+    tables.endpoint[11] = Endpoint(EndpointKind.GUEST, VM1, VM1_MAC, GUEST1_MAC, other)
+    bound = replace(own, port=7001)
+    tables.binding[BindingKey(LinkKey(VM0), bound)] = Binding(channel(3))
+    script = Script(tables)
+    sent = ethernet(VM1_MAC, GUEST1_MAC, ip(bound, other, ttl=63))
+    script.arrives(VM0, from_guest(ip(bound, gateway)), out(VM1, sent, channel=3))
+    script.arrives(VM0, from_guest(ip(bound, replace(gateway, port=7070))), lost(Drop.GUEST_FORBIDDEN))
+    script.arrives(VM0, from_guest(ip(own, gateway)), lost(Drop.NO_BINDING))
+    script.arrives(VM0, from_guest(ip(bound, other)), lost(Drop.GUEST_FORBIDDEN))
+    script.arrives(VM0, from_guest(ip(socket("fd00:4::2", 7001), gateway)), lost(Drop.SPOOFED_ADDRESS))
+    answer = from_guest(ip(own, SOURCE6))
+    script.arrives(VM0, answer, lost(Drop.GUEST_FORBIDDEN))
+    to_guest = ethernet(VM0_MAC, GUEST0_MAC, ip(SOURCE6, own, ttl=63))
+    script.arrives(WAN, from_outside(ip(SOURCE6, PUBLIC6)), out(VM0, to_guest, channel=2))
+    script.arrives(VM0, answer, out(WAN, ethernet(WAN_MAC, ROUTER_MAC, ip(PUBLIC6, SOURCE6, ttl=63))))
+    return script
+
+
+@case("R2", "R4", "R5", edge=True)
+def flows_hashes_and_answers_in_ipv6() -> Script:
+    tables = steered()
+    instances = [socket(f"fd00:9::{10 + i}", 6000) for i in range(4)]
+    for i, instance in enumerate(instances):
+        tables.endpoint[10 + i] = node(instance)
+    group(tables, 2, 32, Selector.HASH, *(Slot(10 + i) for i in range(4)))
+    exact = replace(SOURCE6, port=1)
+    tables.flow[FlowKey(17, PUBLIC6, exact)] = Flow(channel(4), LinkScope.OUTSIDE)
+    group(tables, 4, 40, Selector.ZERO, Slot(14))
+    tables.endpoint[14] = receiver(socket("2001:db8:9::1", 1), source=socket("2001:db8::2", 2), vlan=7)
+    script = Script(tables)
+    chosen = set()
+    for port in (4000, 4001, 4002, 4003):
+        source = replace(SOURCE6, port=port)
+        ports = port.to_bytes(2, "big") + (5000).to_bytes(2, "big")
+        key = source.address.packed + PUBLIC6.address.packed + bytes([17]) + ports
+        index = zlib.crc32(key) % 4
+        chosen.add(index)
+        sent = to_unit(ip(source, instances[index], ttl=63))
+        script.arrives(WAN, from_outside(ip(source, PUBLIC6)), out(LAN, sent, channel=2))
+        answered = ethernet(WAN_MAC, ROUTER_MAC, ip(PUBLIC6, source, ttl=63))
+        script.arrives(LAN, ethernet(UNIT_MAC, LAN_MAC, ip(PUBLIC6, source)), out(WAN, answered))
+    assert len(chosen) > 1, "the case must tell a hash from a constant"
+    rewritten = ip(socket("2001:db8::2", 2), socket("2001:db8:9::1", 1), ttl=63)
+    sent = ethernet(WAN_MAC, RECEIVER_MAC, rewritten, vlan=7)
+    script.arrives(WAN, from_outside(ip(exact, PUBLIC6)), out(WAN, sent, channel=4))
+    return script
+
+
 @case("R5", edge=False)
 def what_was_learnt_is_forgotten_after_a_minute() -> Script:
     script = Script(with_guests())
