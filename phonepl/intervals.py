@@ -82,7 +82,7 @@ def _arithmetic(operator: str, left: Range, right: Range, kind: Type) -> Range |
                 ]
             )
         case "%":
-            limit = max(abs(right.low), abs(right.high)) - 1
+            limit = max(abs(right.low), abs(right.high), 1) - 1
             return Range(max(-limit, min(left.low, 0)), min(limit, max(left.high, 0)))
         case "&":
             positive = [r.high for r in (left, right) if r.low >= 0]
