@@ -12,13 +12,13 @@ from scapy.layers.l2 import Ether
 
 from controller.steering.drops import Drop
 from controller.steering.model import FlowKey, SlotKey, Tables
-from tests.conformance import golden_rules
-from tests.conformance.golden_frames import PUBLIC
+from tests.conformance.golden import flows
+from tests.conformance.golden.tables import PUBLIC
 from tests.conformance.network import LAN_MAC, VM0, WAN, socket
 from tests.conformance.plane import Arrival, OraclePlane, Run, Sent, check, observation, scapy_line
 from tests.conformance.script import Script
 
-script: Script = golden_rules.a_lost_copy_does_not_touch_the_others()
+script: Script = flows.a_lost_copy_does_not_touch_the_others()
 
 
 def _sent(run: Run) -> Sent:

@@ -20,8 +20,7 @@ from controller.steering.model import (
     Tables,
 )
 from ebpf.loader import SteeringProgram
-from tests.conformance.golden_frames import from_guest
-from tests.conformance.golden_rules import GATEWAY, fork, group, node, with_guests
+from tests.conformance.golden.tables import GATEWAY, fork, from_guest, group, node, with_guests
 from tests.conformance.network import DEVICES, GUEST1_MAC, LAN, UNIT_MAC, VM0, VM1, socket
 from tests.conformance.script import ip
 from tests.conformance.wires import Wires, wires

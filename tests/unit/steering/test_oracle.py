@@ -11,17 +11,19 @@ from controller.steering.model import Endpoint, EndpointKind, Link, LinkKey, Lin
 from controller.steering.oracle import Oracle
 from controller.steering.walk import MAX_HOPS, follow
 from controller.steering.wire import NO_MAC
-from tests.conformance.golden_frames import (
+from tests.conformance.golden.tables import (
     GOOD,
     GOOD_OUT,
+    INPUT0,
     INSTANCE,
     PUBLIC,
     SOURCE,
+    forked,
     from_guest,
     steered,
     to_unit,
+    with_guests,
 )
-from tests.conformance.golden_rules import INPUT0, forked, with_guests
 from tests.conformance.network import FORK, GUEST0_MAC, LAN, LAN_MAC, UNIT_MAC, VM0, VM0_MAC, WAN
 from tests.conformance.script import ethernet, ip
 

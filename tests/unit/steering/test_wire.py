@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from controller.steering.model import Endpoint, EndpointKind, Mac, Socket, Tables
 from controller.steering.wire import NO_MAC, MalformedTables, decode, encode, unresolved
 from dipronn.v1 import steering_pb2 as pb
-from tests.conformance.golden_rules import with_guests
+from tests.conformance.golden.tables import with_guests
 from tests.conformance.network import LAN_MAC, UNIT_MAC, socket
 from tests.conformance.strategies import tables
 
