@@ -14,10 +14,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from controller.admission import Admission
 from controller.api.node import NodeService
 from controller.api.sessions import SessionsService
 from controller.api.units import UnitsService
+from controller.background import Background
+from controller.convergence import Convergence
 from controller.placement import FirstFit
+from controller.registry import Registry
+from controller.reports import Reports
 from controller.sessions import Sessions
 from controller.steering.identifiers import Allotment, Identifiers
 from controller.store import Store
@@ -58,8 +63,17 @@ class ControlUnit:
         stored = [Allotment("unit", "node", name, unit.number) for name, unit in self._store.units().items()]
         identifiers = Identifiers([*stored, *self._store.allotments()])
         self.units = Units(self._store, identifiers, settings.dead_after)
-        self.sessions = Sessions(self._store, identifiers, self.units, FirstFit())
-        self.units.on_alive = self.sessions.on_alive
+        self._background = Background()
+        self.registry = Registry(identifiers, self.units)
+        convergence = Convergence(self._store, identifiers, self.units, self.registry, self._background)
+        admission = Admission(self.units, identifiers, FirstFit())
+        self.sessions = Sessions(
+            self._store, identifiers, self.units, admission, self.registry, convergence, self._background
+        )
+        self.reports = Reports(
+            self.units, self.registry, convergence, self._background, self.sessions.forget_if_gone
+        )
+        self.units.on_alive = self.reports.on_alive
         self._health = HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._watchdog: asyncio.Task[None] | None = None
@@ -73,12 +87,10 @@ class ControlUnit:
             ("grpc.max_send_message_length", MAX_MESSAGE),
         ]
         server = self._server = grpc.aio.server(options=limits)
-        session_pb2_grpc.add_SessionsServicer_to_server(SessionsService(self.sessions), server)
-        unit_pb2_grpc.add_UnitsServicer_to_server(
-            UnitsService(self.units, self.sessions, self._store), server
-        )
+        session_pb2_grpc.add_SessionsServicer_to_server(SessionsService(self.sessions, self.registry), server)
+        unit_pb2_grpc.add_UnitsServicer_to_server(UnitsService(self.units, self.reports, self._store), server)
         node_pb2_grpc.add_NodeServicer_to_server(
-            NodeService(settings.name, self.units, self.sessions), server
+            NodeService(settings.name, self.units, self.registry), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
@@ -100,7 +112,8 @@ class ControlUnit:
 
     async def stop(self) -> None:
         await self._health.enter_graceful_shutdown()
-        await self.sessions.settle()
+        await self._background.settle()
+        self.registry.end_watching()
         self.units.dismiss()
         if self._watchdog:
             self._watchdog.cancel()

@@ -12,7 +12,7 @@ from controller.admission import reservations, total
 from controller.api.status import errors_as_status
 from controller.explain import Left, follow, oracles
 from controller.placement.admission import Amount
-from controller.sessions import Sessions
+from controller.registry import Registry
 from controller.slices import node_slice
 from controller.steering import wire
 from controller.steering.deployment import NodeUnit
@@ -27,21 +27,21 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class NodeService(node_pb2_grpc.NodeServicer):
-    def __init__(self, name: str, units: Units, sessions: Sessions) -> None:
+    def __init__(self, name: str, units: Units, registry: Registry) -> None:
         self._name = name
         self._units = units
-        self._sessions = sessions
+        self._registry = registry
 
     async def Status(self, request: pb.NodeStatusRequest, context: Context) -> pb.NodeStatus:
         async with errors_as_status(context):
-            reserved = reservations(self._sessions.records())
+            reserved = reservations(self._registry.records())
             return pb.NodeStatus(
                 name=self._name,
                 version=version("dipronn"),
                 units=[
                     _status(unit, reserved.get(unit.name, Amount())) for unit in self._units.known.values()
                 ],
-                sessions=len(self._sessions.all()),
+                sessions=len(self._registry.sessions),
             )
         raise AssertionError
 
@@ -52,7 +52,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
                 raise NotFound(f"no unit `{request.unit}`; there are: {', '.join(nodes) or 'none'}")
             tables = {name: self._tables(node) for name, node in nodes.items()}
             entry = Left(request.unit, request.device, request.frame)
-            names = self._sessions.names()
+            names = self._registry.names()
             return pb.ExplainResponse(
                 steps=[
                     pb.ExplainStep(
@@ -72,7 +72,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
             base = node_slice(self._units.alive_rows())
             return pb.DesiredResponse(
                 units=[
-                    pb.UnitDesired(unit=name, slices=[base, *self._sessions.desired_of(name)])
+                    pb.UnitDesired(unit=name, slices=[base, *self._registry.desired_of(name)])
                     for name in self._units.known
                 ]
             )
@@ -80,7 +80,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
 
     def _tables(self, node: NodeUnit) -> Tables:
         rows = link_rows(node)
-        for slice_ in [node_slice(self._units.alive_rows()), *self._sessions.desired_of(node.name)]:
+        for slice_ in [node_slice(self._units.alive_rows()), *self._registry.desired_of(node.name)]:
             rows.merge(wire.decode(slice_.tables))
         return rows
 

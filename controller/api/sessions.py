@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from controller.api.status import errors_as_status
+from controller.registry import Registry
 from controller.request import read
 from controller.session import event
 from controller.sessions import Sessions
@@ -19,24 +20,25 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SessionsService(session_pb2_grpc.SessionsServicer):
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, registry: Registry) -> None:
         self._sessions = sessions
+        self._registry = registry
 
     async def Establish(self, request: pb.EstablishRequest, context: Context) -> pb.Session:
         async with errors_as_status(context):
             wanted = await asyncio.to_thread(read, request)
-            return self._sessions.snapshot(await self._sessions.establish(wanted))
+            return self._registry.snapshot(await self._sessions.establish(wanted))
         raise AssertionError
 
     async def Get(self, request: pb.GetSessionRequest, context: Context) -> pb.Session:
         async with errors_as_status(context):
-            return self._sessions.snapshot(self._sessions.get(request.name))
+            return self._registry.snapshot(self._registry.get(request.name))
         raise AssertionError
 
     async def List(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
         async with errors_as_status(context):
             return pb.ListSessionsResponse(
-                sessions=[self._sessions.snapshot(session) for session in self._sessions.all()]
+                sessions=[self._registry.snapshot(session) for session in self._registry.sessions.values()]
             )
         raise AssertionError
 
@@ -44,11 +46,11 @@ class SessionsService(session_pb2_grpc.SessionsServicer):
         self, request: pb.WatchSessionRequest, context: Context
     ) -> AsyncIterator[pb.SessionEvent]:
         async with errors_as_status(context):
-            session = self._sessions.get(request.name)
+            session = self._registry.get(request.name)
             queue: asyncio.Queue[pb.SessionEvent | None] = asyncio.Queue()
             session.watchers.add(queue)
             try:
-                yield event(self._sessions.snapshot(session), session.message)
+                yield event(self._registry.snapshot(session), session.message)
                 while (change := await queue.get()) is not None:
                     yield change
             finally:

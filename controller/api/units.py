@@ -10,7 +10,7 @@ import grpc
 import structlog
 
 from controller.api.status import errors_as_status
-from controller.sessions import Sessions
+from controller.reports import Reports
 from controller.store import Store
 from controller.units import Member, Units, UnitState
 from dipronn.errors import DipronnError, InvalidSession, NotFound, PermissionRefused
@@ -23,9 +23,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class UnitsService(unit_pb2_grpc.UnitsServicer):
-    def __init__(self, units: Units, sessions: Sessions, store: Store) -> None:
+    def __init__(self, units: Units, reports: Reports, store: Store) -> None:
         self._units = units
-        self._sessions = sessions
+        self._reports = reports
         self._store = store
 
     async def Join(
@@ -63,7 +63,7 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
 
     async def _welcome(self, state: UnitState, member: Member, hello: unit_pb2.Hello) -> None:
         try:
-            await self._sessions.welcome(state, hello)
+            await self._reports.welcome(state, hello)
             member.welcomed = True
         except DipronnError as error:
             _log.warning("a unit could not be brought in line", unit=state.name, error=str(error))
@@ -90,15 +90,15 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
         match report.WhichOneof("report"):
             case "heartbeat":
                 if member.welcomed and not state.alive:
-                    self._sessions.revive(state)
+                    self._reports.revive(state)
             case "order_done":
                 self._units.done(member, report.order_done)
             case "vm":
-                self._sessions.on_vm(report.vm)
+                self._reports.on_vm(report.vm)
             case "program":
-                self._sessions.on_program(report.program)
+                self._reports.on_program(report.program)
             case "name":
-                self._sessions.on_name(report.name)
+                self._reports.on_name(report.name)
             case "counters":
                 state.counters = report.counters
             case other:
