@@ -11,7 +11,7 @@ from controller.steering import wire
 from controller.steering.model import Link, LinkKey, LinkKind, Mac, Tables
 from dipronn.errors import InvalidSession
 from dipronn.v1 import unit_pb2
-from vmhost.agent.plan import Machine, SliceState
+from vmhost.agent.plan import Machine, SliceState, device_of
 from vmhost.vm.spec import GuestProgram, VmSpec
 
 BASE = 0
@@ -37,6 +37,7 @@ def desired_state(
     guests = {key.device for key, link in rows.link.items() if link.kind is LinkKind.GUEST}
     if strangers := guests - {machine.device for machine in machines}:
         raise InvalidSession(f"session {slice_.session}: {', '.join(sorted(strangers))}: links of no machine")
+    _check_devices(slice_.session, rows, {key.device for key in own_links} | guests)
     by_name = {machine.spec.name: machine for machine in machines}
     if len(by_name) < len(machines) or len(guests) < len(machines):
         raise InvalidSession(f"session {slice_.session}: two machines share a name or a device")
@@ -89,6 +90,15 @@ def _machine(session: int, vm: unit_pb2.Vm, bundle: Callable[[bytes], Path]) -> 
         bundles=tuple(each.bundle_sha256 for each in vm.programs),
         names=tuple(sorted(names)),
     )
+
+
+def _check_devices(session: int, rows: Tables, permitted: set[str]) -> None:
+    """A session sends and receives by the unit's links and its own taps, never by those of another."""
+    for table, key, value in rows.rows():
+        for device in (device_of(key), device_of(value)):
+            if device and device not in permitted:
+                what = f"session {session}: {table} row {key} names {device}"
+                raise InvalidSession(f"{what}, neither a link of the unit nor a tap of the session")
 
 
 def _check_link(machine: Machine, rows: Tables) -> None:

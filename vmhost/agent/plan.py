@@ -260,7 +260,7 @@ def rows_naming(rows: Tables, devices: set[str]) -> Tables:
     naming = Tables()
     if devices:
         for table, key, value in rows.rows():
-            if _device(key) in devices or _device(value) in devices:
+            if device_of(key) in devices or device_of(value) in devices:
                 getattr(naming, table)[key] = value
     return naming
 
@@ -275,7 +275,8 @@ def _without(rows: Tables, others: Tables) -> Tables:
     return left
 
 
-def _device(part: object) -> str | None:
+def device_of(part: object) -> str | None:
+    """The device that a row's key or value names, if any."""
     match part:
         case LinkKey(device=device) | BindingKey(link=LinkKey(device=device)):
             return device

@@ -23,12 +23,15 @@ from ebpf.loader import Counters, SteeringProgram
 from tests.unit.agent import orders
 from vmhost.agent import naming
 from vmhost.agent.agent import Agent
-from vmhost.agent.config import AgentConfig, Control
+from vmhost.agent.config import AgentConfig, Control, LinkConfig
 from vmhost.agent.plan import Machine
 from vmhost.agent.store import Store
 from vmhost.names import Callers, NameHooks, Registration
 from vmhost.tap import Tap
 from vmhost.vm.spec import DriverEvent, TapDevice, VmInfo, VmSpec, VmState
+
+OWN = "lo"
+"""The unit's own link: one that every host has, so that it can be measured."""
 
 
 class Failure(DipronnError):
@@ -69,7 +72,7 @@ class World:
     def agent_died(self) -> None:
         """Its descriptors are closed: taps that no machine holds vanish, and what was attached to them."""
         self.taps = {vm.tap for vm in self.vms.values()}
-        self.attached &= self.taps
+        self.attached &= self.taps | {OWN}
 
 
 def _placeless(spec: VmSpec) -> VmSpec:
@@ -83,7 +86,7 @@ class FakeProgram:
         self._world = world
 
     def attach(self, device: str) -> None:
-        assert device in self._world.taps
+        assert device in self._world.taps | {OWN}
         self._world.act(f"attach {device}", lambda: self._world.attached.add(device))
 
     def detach(self, device: str) -> None:
@@ -188,7 +191,9 @@ class FakeUnit:
 
     def agent(self) -> Agent:
         control = Control("unix:/nonexistent")
-        config = AgentConfig("u1", (), self.store.folder, Path("/pins"), Path("/cache"), control, ())
+        link = LinkConfig(OWN, "data")
+        folder = self.store.folder
+        config = AgentConfig("u1", (), folder, Path("/pins"), Path("/cache"), control, (link,))
         program = cast(SteeringProgram, FakeProgram(self.world))
         return Agent(config, self.store, program, FakeDriver(self.world), self._open_tap)
 

@@ -10,7 +10,7 @@ import pytest
 
 from dipronn.v1 import unit_pb2
 from tests.unit.agent import orders
-from tests.unit.agent.fakes import Crash, Failure, FakeUnit, World, order
+from tests.unit.agent.fakes import OWN, Crash, Failure, FakeUnit, World, order
 
 Order = unit_pb2.Slice | unit_pb2.RemoveSlice
 
@@ -124,8 +124,8 @@ async def test_a_unit_without_work_holds_nothing(tmp_path: Path, monkeypatch: py
         assert await order(agent, unit_pb2.RemoveSlice(session=session)) == ""
     rows, attached, machines, taps = unit.world.snapshot()
     assert isinstance(rows, dict)
-    assert {table for table, _ in rows} == {"unit"}
-    assert (attached, machines, taps) == (set(), {}, set())
+    assert {table for table, _ in rows} == {"unit", "link"}
+    assert (attached, machines, taps) == ({OWN}, {}, set())
     assert set(unit.store.slices()) == {0}
 
 
@@ -154,6 +154,16 @@ async def test_on_a_full_disk_nothing_is_touched(tmp_path: Path, monkeypatch: py
     assert unit.world.snapshot() == before
     assert unit.store.slices() == stored
     assert await order(agent, orders.steered(7, 2)) == ""
+
+
+@pytest.mark.req("D27")
+async def test_a_tap_of_another_session_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = await prepared(tmp_path, monkeypatch, None)
+    agent = await unit.started()
+    before = unit.world.snapshot()
+    stealing = orders.steered(7, 2, device="dt9")  # session 8 has that one
+    assert "names dt9" in await order(agent, stealing)
+    assert unit.world.snapshot() == before
 
 
 @pytest.mark.req("D18")

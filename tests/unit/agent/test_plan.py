@@ -31,7 +31,8 @@ from vmhost.agent.plan import (
 
 
 def wanted(order: unit_pb2.Slice) -> SliceState:
-    return desired_state(order, lambda sha256: Path("/bundles") / sha256.hex(), {})
+    own = {LinkKey("lo"): Link(LinkKind.NODE, orders.OUTSIDE)}
+    return desired_state(order, lambda sha256: Path("/bundles") / sha256.hex(), own)
 
 
 def kinds(steps: list[Step]) -> list[str]:
