@@ -229,6 +229,50 @@ async def test_a_machine_that_dies_is_shown_and_left_out(tmp_path: Path) -> None
         await node["u2"].until(lambda: session.id not in node["u2"].held)
 
 
+@pytest.mark.req("D63")
+@pytest.mark.req("D64")
+async def test_rows_follow_the_names_that_programs_register(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as node:
+        session = await node.node.establish(TEXT, BUNDLES)
+        dist, u2 = node["dist"], node["u2"]
+
+        def ports() -> set[int]:
+            return {row.destination.port for row in dist.held[session.id].tables.endpoint if row.kind == 3}
+
+        assert ports() == {5000}
+        u2.register(session.id, "p-1", "p", "i", 6001)
+        await dist.until(lambda: ports() == {5000, 6001})
+        # A name that is given back: nothing is sent there, and the session says so.
+        u2.register(session.id, "p-1", "p", "i", 0)
+        await dist.until(lambda: ports() == {5000})
+        event = await watched(node.node, "s", pb.SESSION_STATE_DEGRADED)
+        assert event.session.message == "p-1 has not registered all its names"
+        u2.register(session.id, "p-1", "p", "i", 5000)
+        await watched(node.node, "s", pb.SESSION_STATE_ACTIVE)
+        # A guest that changes its mind all the time is planned for as a whole.
+        dist.log.clear()
+        for port in range(6000, 6200):
+            u2.register(session.id, "p-1", "p", "i", port)
+        await dist.until(lambda: 6199 in ports())
+        assert len(dist.log) < 100
+
+
+async def test_a_unit_that_returns_while_a_session_is_closed_is_cleaned(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as node:
+        session = await node.node.establish(TEXT, BUNDLES)
+        agent = node["u1"]
+        await agent.stop()
+        closing = spawn(node.node.close_session("s"))
+        agent.start()
+        await closing
+        await agent.until(lambda: session.id not in agent.held)
+
+        async def nothing_reserved() -> bool:
+            return all(unit.reserved.cpu == 0 for unit in await node.node.units())
+
+        await eventually(nothing_reserved)
+
+
 @pytest.mark.req("D18")
 async def test_a_unit_whose_heartbeats_stop_is_dead_by_one_write_on_every_other(tmp_path: Path) -> None:
     async with cluster(tmp_path) as node:
