@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.steering.drops import Drop
-from controller.steering.model import Tables
-from tests.conformance.plane import DataPlane, Event, OraclePlane, check
+from controller.steering.model import EndpointKind, LinkKind, Tables
+from tests.conformance.network import LAN, WAN
+from tests.conformance.plane import Arrival, DataPlane, Event, OraclePlane, check
 from tests.conformance.strategies import worlds
 from tests.conformance.test_golden import ELSEWHERE
 
@@ -45,3 +46,15 @@ def test_the_generator_reaches_every_fate() -> None:
     assert {"sent", "copied", "to host", *Drop} - set(ELSEWHERE) - rare <= set(fates)
     dropped = sum(count for fate, count in fates.items() if isinstance(fate, Drop))
     assert fates["sent"] > dropped / 4, fates
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(worlds(guests=False))
+def test_a_plane_without_guests_is_given_none(world: tuple[Tables, list[Event]]) -> None:
+    tables, events = world
+    assert not tables.binding
+    kinds = {link.kind for link in tables.link.values()}, {row.kind for row in tables.endpoint.values()}
+    assert LinkKind.GUEST not in kinds[0] and EndpointKind.GUEST not in kinds[1]
+    assert {event.device for event in events if isinstance(event, Arrival)} <= {WAN, LAN}
+    devices = {row.device for row in tables.endpoint.values()} | {row.device for row in tables.peer.values()}
+    assert devices <= {WAN, LAN}

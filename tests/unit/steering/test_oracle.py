@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from controller.steering.drops import Drop
 from controller.steering.model import Endpoint, EndpointKind, Link, LinkKey, LinkKind, Tables, Unit
 from controller.steering.oracle import Oracle
+from controller.steering.outcome import Counters
 from controller.steering.walk import MAX_HOPS, follow
 from controller.steering.wire import NO_MAC
 from tests.conformance.golden.tables import (
@@ -145,3 +147,10 @@ def test_a_loop_with_a_fork_in_it_is_cut() -> None:
     assert len(hops) <= MAX_HOPS
     hops = follow({"a": Oracle(tables)}, {("a", LAN): ("a", LAN)}, "a", WAN, GOOD)
     assert len(hops) == MAX_HOPS
+
+
+@pytest.mark.req("R10")
+def test_a_frame_that_a_device_refused_is_sent_and_dropped_but_one_packet() -> None:
+    assert Counters(received=2, sent=2, drops=Counter({Drop.DEVICE_DROP: 1})).conserved
+    assert not Counters(received=2, sent=1, drops=Counter({Drop.DEVICE_DROP: 1})).conserved
+    assert Counters(received=2, sent=1, drops=Counter({Drop.NO_FLOW: 1})).conserved
