@@ -18,6 +18,12 @@ static __always_inline u16 corrected(u16 check, u64 change) {
     return ~fold((u16)~check + change);
 }
 
+/* Whether words with a right checksum among them sum up to zero, in ones' complement. */
+static __always_inline int is_zero(u64 sum) {
+    sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+    return sum == 0xffff || sum == 0x1fffe;
+}
+
 static __always_inline u64 sum_words(const u32 *words, const int count) {
     u64 sum = 0;
 #pragma unroll

@@ -43,7 +43,8 @@ class LinkRow(ctypes.Structure):
         ("address4", Address4 * MAX_GUEST_ADDRESSES),
         ("gateway6", Address6),
         ("address6", Address6 * MAX_GUEST_ADDRESSES),
-        ("fill", u32 * 2),
+        ("scope", u32),
+        ("fill", u32),
     ]
 
 

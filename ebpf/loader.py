@@ -26,6 +26,7 @@ from ebpf.bpf import XDP_DEVMAP, Map, ProgramType, close_all, run_program
 from ebpf.compiler import compile
 from ebpf.counters import CounterReader
 from ebpf.events import RingBuffer
+from ebpf.flow_batch import FlowBatch
 from ebpf.fork_tables import ForkTables
 from ebpf.graph import GRAPH, Graph
 from ebpf.layout import MAPS, Sizes
@@ -161,6 +162,10 @@ class SteeringProgram:
         for table in _ORDER:
             self._insert_all(table, getattr(new, table))
 
+    def insert_flows(self, flows: FlowBatch) -> None:
+        """Install many IPv4 flows by few system calls; Unavailable when the table is full."""
+        self._write_batch("flow4", flows.keys(), flows.rows(), flows.count)
+
     def delete(self, table: str, key: object) -> None:
         """Delete one row; nothing happens when it is not there."""
         self._delete_all(table, [key])
@@ -215,16 +220,19 @@ class SteeringProgram:
             by_map.setdefault(each[0], []).append(each)
         for name, some in by_map.items():
             keys, values = b"".join(key for _, key, _ in some), b"".join(value for *_, value in some)
-            try:
-                if len(some) == 1:
-                    self._maps[name].update(keys, values)
-                else:
-                    self._maps[name].update_batch(keys, values, len(some))
-            except OSError as error:
-                raise Unavailable(
-                    f"table {name} takes no more rows ({error}); it has {self._maps[name].info.max_entries} "
-                    f"entries, which Sizes.{MAPS[name].size} changes"
-                ) from None
+            self._write_batch(name, keys, values, len(some))
+
+    def _write_batch(self, name: str, keys: bytes, values: bytes, count: int) -> None:
+        try:
+            if count == 1:
+                self._maps[name].update(keys, values)
+            else:
+                self._maps[name].update_batch(keys, values, count)
+        except OSError as error:
+            raise Unavailable(
+                f"table {name} takes no more rows ({error}); it has {self._maps[name].info.max_entries} "
+                f"entries, which Sizes.{MAPS[name].size} changes"
+            ) from None
 
     def _delete_all(self, table: str, keys: Iterable[Any]) -> None:
         self._attachment.require_namespace()
@@ -299,6 +307,11 @@ class SteeringProgram:
             yield Event(
                 Drop(raw.reason), device, raw.length, bytes(raw.frame)[: raw.captured], raw.time / 1e9
             )
+
+    @property
+    def programs(self) -> Mapping[str, int]:
+        """Descriptors of the loaded programs, by function."""
+        return self._programs
 
     @property
     def events_fd(self) -> int:

@@ -31,7 +31,7 @@ static __always_inline int parse_ip4(struct packet *p, struct iphdr *ip, void *d
     p->length = bpf_ntohs(ip->tot_len);
     if (p->length < ip->ihl * 4 || (void *)ip + p->length > data_end) return -DROP_MALFORMED_IP;
     if (ip->ihl != 5) return -DROP_IP_OPTIONS;
-    if (fold(sum_words((u32 *)ip, 5)) != 0xffff) return -DROP_BAD_IP_CHECKSUM;
+    if (!is_zero(sum_words((u32 *)ip, 5))) return -DROP_BAD_IP_CHECKSUM;
     if (ip->frag_off & bpf_htons(0x3fff)) return -DROP_IP_FRAGMENT;
     p->ttl = ip->ttl;
     u8 first = ip->saddr;

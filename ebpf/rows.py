@@ -95,7 +95,8 @@ def encode_link(devices: Devices, key: LinkKey, row: Link) -> Encoded:
     _require(row.kind is not LinkKind.FORK, "fork links are the data plane's own; a fork makes them")
     _require(len(row.addresses) <= MAX_GUEST_ADDRESSES, f"{key.device}: a guest has at most 4 addresses")
     _require(row.kind is not LinkKind.GUEST or row.guest_mac is not None, f"{key.device}: a guest has a MAC")
-    raw = layout.LinkRow(kind=row.kind, unmatched=row.unmatched, slice=row.slice)
+    scope = 0 if row.kind is LinkKind.GUEST else 1 << row.kind
+    raw = layout.LinkRow(kind=row.kind, unmatched=row.unmatched, slice=row.slice, scope=scope)
     _put(raw.mac, row.mac.octets)
     if row.guest_mac is not None:
         raw.has_guest_mac = 1

@@ -78,23 +78,21 @@ static __always_inline int steer_frame(struct xdp_md *ctx, struct packet *p) {
 
 /* XDP, on every device of the unit. */
 int steer(struct xdp_md *ctx) {
-    u32 zero = 0;
-    u32 ifindex = ctx->ingress_ifindex;
-    struct packet p = {};
-    p.totals = totals.lookup(&zero);
-    if (!p.totals) return XDP_ABORTED;
-#ifdef TRACE
-    struct trace *t = trace.lookup(&zero);
+    u32 zero = 0, ifindex = ctx->ingress_ifindex;
+    struct totals *t = totals.lookup(&zero);
     if (!t) return XDP_ABORTED;
-    ifindex = t->ifindex;
+#ifdef TRACE
+    struct trace *given = trace.lookup(&zero);
+    if (!given) return XDP_ABORTED;
+    ifindex = given->ifindex;
 #endif
-    p.ifindex = ifindex;
-    p.link = link.lookup(&ifindex);
-    if (p.link && p.link->kind == FORK) return from_fork_veth(ctx, &p);
-    int verdict = p.link ? common_path(ctx, p.totals, p.link, &p.missed) : UNUSUAL;
-    if (verdict >= 0) return verdict;
-    if (verdict != UNUSUAL) return finish(ctx, &p, verdict, 0);
-    p.totals->received++;
+    struct link_row *from = link.lookup(&ifindex);
+    int common = from ? common_path(ctx, t, from) : UNUSUAL;
+    if (common >= 0) return common;
+    struct packet p = {.totals = t, .link = from, .ifindex = ifindex, .missed = common == UNUSUAL_MISSED};
+    if (common == -DROP_DEVICE_DROP) return finish(ctx, &p, common, 0);
+    if (from && from->kind == FORK) return from_fork_veth(ctx, &p);
+    t->received++;
     /* Metadata that a neighbour left must not pass for ours further on. */
     int left = ctx->data - ctx->data_meta;
     if (left > 0) bpf_xdp_adjust_meta(ctx, left);

@@ -66,7 +66,8 @@ struct link_row {
     u32 address4[GUEST_ADDRESSES];
     u32 gateway6[4];
     u32 address6[GUEST_ADDRESSES][4];
-    u32 fill[2];
+    u32 scope; /* 1 << kind where flows may come in, else 0 */
+    u32 fill;
 };
 
 struct flow4_key {
