@@ -77,3 +77,10 @@ def test_certificates_are_made_and_the_authority_kept(tmp_path: Path) -> None:
     CliRunner().invoke(app, ["certs", str(tmp_path / "c")])
     assert (tmp_path / "c" / "ca.pem").read_bytes() == authority
     assert (tmp_path / "c" / "cert.pem").read_bytes() != first
+
+
+def test_the_reference_s_example_is_good(tmp_path: Path) -> None:
+    text = (EXAMPLES.parent / "docs" / "session-language.md").read_text().split("```")[1]
+    file = tmp_path / "s.dpn"
+    file.write_text(text)
+    assert CliRunner().invoke(app, ["program", "check", str(file)]).exit_code == 0
