@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` runs the node's main job, `make test` passes the tests.
-.PHONY: setup demo test soak bench lint format lock clean
+.PHONY: setup demo test soak bench lint format coverage lock clean p4
 PY := .venv/bin/python
 
 setup:
@@ -29,6 +29,9 @@ format: setup
 	@.venv/bin/ruff format -q
 	@git ls-files '*.c' '*.h' | xargs -r .venv/bin/clang-format -i
 
+coverage: setup
+	@$(PY) -m tests.coverage_report
+
 lock:
 	@[ -x .venv/bin/python ] || /usr/bin/python3.11 -m venv .venv
 	@.venv/bin/pip install -q --disable-pip-version-check uv
@@ -37,3 +40,6 @@ lock:
 
 clean:
 	@rm -rf build .venv
+
+p4:
+	@p4/build.sh
