@@ -43,6 +43,10 @@ def policy(text: str, count: int = 2) -> str:
       data x -> p.i; data p.o -> y; }}"""
 
 
+@pytest.mark.req("D14")
+@pytest.mark.req("D15")
+@pytest.mark.req("D23")
+@pytest.mark.req("D10")
 @pytest.mark.req("D12")
 @pytest.mark.req("D16")
 @pytest.mark.req("D68")
@@ -132,6 +136,9 @@ def test_nobody_enters_by_a_way_that_is_not_his() -> None:
     assert first.number == 2
 
 
+@pytest.mark.req("D50")
+@pytest.mark.req("A19")
+@pytest.mark.req("A20")
 @pytest.mark.req("D52")
 @pytest.mark.req("A21")
 def test_policies_spread_packets_as_they_say() -> None:

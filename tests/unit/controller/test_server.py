@@ -52,6 +52,10 @@ def tar(name: str = "run") -> bytes:
 BUNDLES = {"p.tar": tar(), "q.tar": tar()}
 
 
+@pytest.mark.req("D20")
+@pytest.mark.req("D48")
+@pytest.mark.req("D58")
+@pytest.mark.req("A30")
 @pytest.mark.req("D12")
 @pytest.mark.req("D21")
 @pytest.mark.req("D59")
@@ -96,6 +100,9 @@ async def test_one_unit_with_all_roles_is_enough(tmp_path: Path) -> None:
         assert {one.unit for one in session.instances} == {"solo"}
 
 
+@pytest.mark.req("D49")
+@pytest.mark.req("A31")
+@pytest.mark.req("A32")
 @pytest.mark.req("D57")
 @pytest.mark.req("D60")
 async def test_a_session_that_does_not_fit_is_refused_with_the_arithmetic(tmp_path: Path) -> None:
@@ -142,6 +149,7 @@ async def test_what_is_wrong_with_a_request_is_said(
         assert await node.node.sessions() == [] and node.nothing_held()
 
 
+@pytest.mark.req("D45")
 async def test_a_program_that_never_registers_is_named(tmp_path: Path) -> None:
     async with cluster(tmp_path, mute={"p-1"}) as node:
         with pytest.raises(TimedOut) as late:
