@@ -185,11 +185,12 @@ class _Writer:
             return
         if size.value is not None:
             self._traps.add("target_limit")
-            self._emit(f"if (start(ctx) + {size.value} > end(ctx))")
+            self._emit("u8 *head = start(ctx);")
+            self._emit(f"if (head + {size.value} > end(ctx))")
             self._emit("    goto target_limit;")
             at = 0
             for text in packet.texts:
-                self._write(f"start(ctx) + {at}" if at else "start(ctx)", text)
+                self._write(f"head + {at}" if at else "head", text)
                 at += text.most
             return
         if len(packet.texts) > 1 or packet.texts[0].constant is not None:
