@@ -6,8 +6,8 @@ To add one, write a class with ``run`` and put it into ``planes.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 from scapy.layers.l2 import Ether
 
@@ -37,7 +37,16 @@ class SetAlive:
     alive: bool
 
 
-Event = Arrival | SetAlive
+@dataclass(frozen=True)
+class Write:
+    """The control unit writes one row, or deletes it (None)."""
+
+    table: str
+    key: Any
+    row: Any
+
+
+Event = Arrival | SetAlive | Write
 
 
 @dataclass(frozen=True, order=True)
@@ -99,12 +108,12 @@ class OraclePlane:
 
     def explain(self, tables: Tables, events: Sequence[Event]) -> tuple[Run, list[list[Step]]]:
         """Also which rules each frame met."""
-        tables = replace(tables, unit=dict(tables.unit))
+        tables = copy_of(tables)
         oracle, now = Oracle(tables), START
         observations, traces = [], []
         for event in events:
-            if isinstance(event, SetAlive):
-                tables.unit[event.unit] = Unit(event.alive)
+            if not isinstance(event, Arrival):
+                write(tables, event)
                 continue
             now += event.wait
             outcome = oracle.receive(event.device, event.frame, now)
@@ -112,6 +121,21 @@ class OraclePlane:
             observations.append(observation(sent, outcome.drops, outcome.to_host))
             traces.append(outcome.trace)
         return Run(observations, oracle.counters), traces
+
+
+def copy_of(tables: Tables) -> Tables:
+    """The same rows in tables of their own."""
+    return Tables(**{each.name: dict(getattr(tables, each.name)) for each in fields(tables)})
+
+
+def write(tables: Tables, event: SetAlive | Write) -> None:
+    """Let the control unit's doing happen to tables."""
+    if isinstance(event, SetAlive):
+        tables.unit[event.unit] = Unit(event.alive)
+    elif event.row is None:
+        getattr(tables, event.table).pop(event.key, None)
+    else:
+        getattr(tables, event.table)[event.key] = event.row
 
 
 def check(tables: Tables, events: Sequence[Event], expected: Run, actual: Run, plane: str) -> None:
@@ -160,8 +184,8 @@ def _report(
     traces = iter(OraclePlane().explain(tables, events)[1])
     count = 0
     for event in events:
-        if isinstance(event, SetAlive):
-            lines.append(f"      unit {event.unit} is {'alive' if event.alive else 'dead'}")
+        if not isinstance(event, Arrival):
+            lines.append(f"      {event}")
             continue
         lines.append(
             f"{'>>> ' if count == number else '    '}{count} after {event.wait} s: {scapy_line(event)}"

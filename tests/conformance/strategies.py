@@ -57,7 +57,7 @@ from tests.conformance.network import (
     address,
     links,
 )
-from tests.conformance.plane import Arrival, Event, SetAlive
+from tests.conformance.plane import Arrival, Event, SetAlive, Write
 
 GUESTS = {VM0: (GUEST0, GATEWAYS0), VM1: (GUEST1, GATEWAYS1)}
 PUBLIC = (address("192.0.2.1"), address("192.0.2.2"), address("2001:db8::1"))
@@ -390,6 +390,37 @@ def arrivals(draw: DrawFn, rows: Tables, guests: bool, waits: bool) -> Arrival:
 
 
 @composite
+def writes(draw: DrawFn, rows: Tables, guests: bool) -> Write:
+    """The control unit changes or deletes a row; often one that a fork's copies depend on."""
+    tables = ("fork", "fork", "channel", "slot", "endpoint", "flow", "peer") + ("binding",) * guests
+    table = draw(st.sampled_from(tables))
+    version = draw(st.sampled_from((4, 4, 6)))
+    key: object
+    row: object
+    if table == "fork":
+        key = ForkKey(FORKS[version], draw(st.integers(0, 4)))
+        row = ForkBranch(draw(mostly(version, (CHANNELS[4], CHANNELS[6]))))
+    elif table == "channel":
+        key = draw(st.sampled_from(CHANNELS[version]))
+        group = draw(st.sampled_from(tuple(GROUPS[version])))
+        row = Channel(draw(SELECTORS), GROUPS[version][group] - 1, group, session=1)
+    elif table == "slot":
+        group = draw(st.sampled_from(tuple(GROUPS[version])))
+        key = SlotKey(group, draw(st.integers(0, GROUPS[version][group] - 1)))
+        numbers = mostly(version, (ENDPOINTS[4], ENDPOINTS[6]))
+        row = Slot(draw(numbers), draw(st.none() | numbers))
+    elif table == "endpoint":
+        key, row = draw(st.sampled_from(ENDPOINTS[version])), draw(endpoints(version, guests))
+    elif table == "flow":
+        key, row = draw(st.one_of(flows(), st.sampled_from(list(rows.flow.items()))))
+    elif table == "peer":
+        key, row = draw(peers(guests))
+    else:
+        key, row = draw(bindings())
+    return Write(table, key, None if draw(st.integers(0, 3)) == 0 else row)
+
+
+@composite
 def worlds(
     draw: DrawFn,
     guests: bool = True,
@@ -402,5 +433,6 @@ def worlds(
     rows = draw(tables(guests))
     deaths = st.builds(SetAlive, st.sampled_from(UNITS), st.booleans())
     arrival = arrivals(rows, guests, waits).filter(lambda event: len(event.frame) >= shortest_frame)
-    events = draw(st.lists(st.one_of(*[arrival] * 6, deaths), min_size=least, max_size=most))
+    orders = [deaths, writes(rows, guests)]
+    events = draw(st.lists(st.one_of(*[arrival] * 10, *orders), min_size=least, max_size=most))
     return rows, events

@@ -11,9 +11,9 @@ from controller.steering.model import Tables
 from controller.steering.outcome import Counters
 from ebpf.loader import SteeringProgram
 from tests.conformance.network import DEVICES
-from tests.conformance.plane import Event, Observation, Run, Sent, SetAlive, observation
+from tests.conformance.plane import Arrival, Event, Observation, Run, Sent, observation
 from tests.conformance.wires import Wires
-from tests.conformance.xdp_test_run import SMALL, plain
+from tests.conformance.xdp_test_run import SMALL, order, plain
 
 PATIENCE = 10.0
 """Seconds until a frame that has no fate counts as lost."""
@@ -39,8 +39,8 @@ class XdpLive:
                 program.attach(device)
             observations, before = [], plain(program.counters())
             for event in events:
-                if isinstance(event, SetAlive):
-                    program.set_alive(event.unit, event.alive)
+                if not isinstance(event, Arrival):
+                    order(program, event)
                     continue
                 seen, before = self._receive(program, before, event.device, event.frame)
                 observations.append(seen)

@@ -11,7 +11,17 @@ from controller.steering.outcome import Counters, PacketCount
 from ebpf import loader
 from ebpf.loader import Sizes, SteeringProgram, TestOutcome, Verdict
 from tests.conformance.network import DEVICES
-from tests.conformance.plane import START, Event, Observation, Run, Sent, SetAlive, observation
+from tests.conformance.plane import (
+    START,
+    Arrival,
+    Event,
+    Observation,
+    Run,
+    Sent,
+    SetAlive,
+    Write,
+    observation,
+)
 
 SMALL = Sizes(
     flow=64,
@@ -41,8 +51,8 @@ class XdpTestRun:
             program.apply(tables)
             observations, now = [], START
             for event in events:
-                if isinstance(event, SetAlive):
-                    program.set_alive(event.unit, event.alive)
+                if not isinstance(event, Arrival):
+                    order(program, event)
                     continue
                 now += event.wait
                 observations.append(_receive(program, event.device, event.frame, now))
@@ -70,6 +80,16 @@ def _receive(program: SteeringProgram, device: str, frame: bytes, now: float) ->
             case _:
                 raise AssertionError(f"no fate: {outcome}")
     return observation(sent, drops, first.verdict is Verdict.PASS)
+
+
+def order(program: SteeringProgram, event: SetAlive | Write) -> None:
+    """Do to the program what the control unit does."""
+    if isinstance(event, SetAlive):
+        program.set_alive(event.unit, event.alive)
+    elif event.row is None:
+        program.delete(event.table, event.key)
+    else:
+        program.insert(event.table, event.key, event.row)
 
 
 def plain(counters: loader.Counters) -> Counters:

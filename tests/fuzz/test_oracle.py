@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.steering.model import Tables, Unit
+from controller.steering.model import Tables
 from controller.steering.oracle import Oracle
 from tests.conformance.network import DEVICES
-from tests.conformance.plane import Event, SetAlive
+from tests.conformance.plane import Arrival, Event, write
 from tests.conformance.strategies import tables, worlds
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow])
@@ -37,8 +37,8 @@ def test_packets_are_conserved_whatever_happens(world: tuple[Tables, list[Event]
     oracle = Oracle(rows)
     now = 0.0
     for event in events:
-        if isinstance(event, SetAlive):
-            rows.unit[event.unit] = Unit(event.alive)
+        if not isinstance(event, Arrival):
+            write(rows, event)
             continue
         now += event.wait
         before = oracle.counters.copies
