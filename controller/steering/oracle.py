@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from copy import deepcopy
 from dataclasses import dataclass, field
 
 from controller.steering.drops import Drop
@@ -90,18 +89,6 @@ class Oracle:
     def receive(self, device: str, frame: bytes, now: float) -> Outcome:
         """Handle one frame that came in by ``device`` at ``now`` (seconds, monotonic), to its end."""
         return _Passage(self, device, frame, now).run()
-
-    def clone(self) -> Oracle:
-        """Another oracle in the same state, over the same tables."""
-        return Oracle(
-            self.tables,
-            self.guest_rate,
-            self.guest_burst,
-            deepcopy(self.counters),
-            dict(self.learnt),
-            Counter(self.round_robin),
-            deepcopy(self._buckets),
-        )
 
     def take_token(self, link: LinkKey, now: float) -> bool:
         bucket = self._buckets.setdefault(link, _Bucket(self.guest_burst, now))

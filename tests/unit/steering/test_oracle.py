@@ -1,4 +1,4 @@
-"""What the oracle tells beyond frames: the rules that a packet met; and walks over several units."""
+"""What the oracle tells beyond frames: the rules that a packet met, and what it counts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from dataclasses import replace
 import pytest
 
 from controller.steering.drops import Drop
-from controller.steering.model import Endpoint, EndpointKind, Link, LinkKey, LinkKind, Tables, Unit
+from controller.steering.model import Endpoint, EndpointKind, Link, LinkKey, LinkKind, LinkScope, Tables, Unit
 from controller.steering.oracle import Oracle
 from controller.steering.outcome import Counters
-from controller.steering.walk import MAX_HOPS, follow
 from controller.steering.wire import NO_MAC
 from tests.conformance.golden.tables import (
     GOOD,
-    GOOD_OUT,
     INPUT0,
     INSTANCE,
     PUBLIC,
@@ -23,11 +21,10 @@ from tests.conformance.golden.tables import (
     forked,
     from_guest,
     steered,
-    to_unit,
     with_guests,
 )
-from tests.conformance.network import FORK, GUEST0_MAC, LAN, LAN_MAC, UNIT_MAC, VM0, VM0_MAC, WAN
-from tests.conformance.script import ethernet, ip
+from tests.conformance.network import FORK, LAN_MAC, VM0, WAN, WAN_MAC
+from tests.conformance.script import ip
 
 
 def told(tables: Tables, device: str, frame: bytes) -> list[str]:
@@ -95,58 +92,16 @@ def test_a_fork_links_strangers_are_counted_nowhere() -> None:
     assert oracle.counters.received == 0 and oracle.counters.conserved
 
 
-def _two_units() -> dict[str, Oracle]:
-    """Distribution sends to a processing unit, where a guest has the instance's address."""
-    here, there = steered(), with_guests()
-    there.flow = {key: replace(row, links=row.links << 1) for key, row in there.flow.items()}  # type: ignore[arg-type]
-    key = next(iter(there.flow))
-    there.flow[replace(key, destination=INSTANCE)] = there.flow.pop(key)
-    return {"distribution": Oracle(here), "processing": Oracle(there)}
-
-
-WIRES = {("distribution", LAN): ("processing", LAN), ("processing", LAN): ("distribution", LAN)}
-
-
-def test_a_walk_follows_a_packet_over_units_to_the_guest() -> None:
-    oracles = _two_units()
-    for unit in oracles.values():  # MACs of the two ends of the wire
-        unit.tables.link[LinkKey(LAN)] = replace(unit.tables.link[LinkKey(LAN)], mac=UNIT_MAC)
-    hops = follow(oracles, WIRES, "distribution", WAN, GOOD)
-    assert [(hop.unit, hop.device, hop.previous) for hop in hops] == [
-        ("distribution", WAN, None),
-        ("processing", LAN, 0),
-    ]
-    assert hops[1].frame == GOOD_OUT
-    (last,) = hops[1].outcome.emissions
-    assert (last.device, last.frame) == (VM0, ethernet(VM0_MAC, GUEST0_MAC, ip(SOURCE, INPUT0, ttl=62)))
-
-
-def test_a_walk_changes_nothing() -> None:
-    oracles = _two_units()
-    first = follow(oracles, WIRES, "distribution", WAN, GOOD)
-    assert all(oracle.counters.received == 0 and not oracle.learnt for oracle in oracles.values())
-    assert follow(oracles, WIRES, "distribution", WAN, GOOD) == first
-
-
 @pytest.mark.req("R9")
 def test_a_loop_ends_by_its_hop_limit() -> None:
     tables = steered()
-    tables.flow = {key: replace(row, links=6) for key, row in tables.flow.items()}  # type: ignore[arg-type]
-    tables.endpoint[1] = replace(tables.endpoint[1], destination=PUBLIC, destination_mac=LAN_MAC)
-    hops = follow({"a": Oracle(tables)}, {("a", LAN): ("a", LAN)}, "a", WAN, GOOD)
-    assert len(hops) == 64
-    assert hops[-1].outcome.drops == [Drop.TTL_EXPIRED]
-
-
-def test_a_loop_with_a_fork_in_it_is_cut() -> None:
-    tables = forked()
-    tables.flow = {key: replace(row, links=6) for key, row in tables.flow.items()}  # type: ignore[arg-type]
-    for number in (1, 3, 4):
-        tables.endpoint[number] = Endpoint(EndpointKind.NODE, LAN, LAN_MAC, LAN_MAC, PUBLIC)
-    hops = follow({"a": Oracle(tables)}, {("a", LAN): ("a", LAN)}, "a", WAN, to_unit(ip(SOURCE, PUBLIC)))
-    assert len(hops) <= MAX_HOPS
-    hops = follow({"a": Oracle(tables)}, {("a", LAN): ("a", LAN)}, "a", WAN, GOOD)
-    assert len(hops) == MAX_HOPS
+    tables.flow = {key: replace(row, links=LinkScope.OUTSIDE) for key, row in tables.flow.items()}
+    tables.endpoint[1] = replace(tables.endpoint[1], destination=PUBLIC, destination_mac=WAN_MAC)
+    oracle, frame = Oracle(tables), GOOD
+    for _ in range(63):
+        (emission,) = oracle.receive(WAN, frame, 0.0).emissions
+        frame = emission.frame
+    assert oracle.receive(WAN, frame, 0.0).drops == [Drop.TTL_EXPIRED]
 
 
 @pytest.mark.req("R10")
