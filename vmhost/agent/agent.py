@@ -12,21 +12,22 @@ from importlib.metadata import version
 
 import structlog
 
-from controller.steering.model import Link, LinkKey, Tables, Unit
-from dipronn.errors import DipronnError, InvalidSession, Unavailable
+from controller.steering.model import Link, LinkKey, Unit
+from dipronn.errors import DipronnError, Unavailable
+from dipronn.unit.join import Membership
+from dipronn.unit.orders import BASE, carry_out, refuse_foreign, with_alive
 from dipronn.v1 import unit_pb2
 from ebpf.devices import require_ready
 from ebpf.loader import SteeringProgram
 from vmhost.agent.bundles import BundleCache
 from vmhost.agent.config import AgentConfig
-from vmhost.agent.desired import BASE, desired_state, session_of
+from vmhost.agent.desired import desired_state, session_of
 from vmhost.agent.execute import converge, execute
 from vmhost.agent.host import HeldSlice, Host, OpenTapFor, attribute, open_machine_tap
-from vmhost.agent.join import Membership
 from vmhost.agent.links import link_rows, measure
 from vmhost.agent.naming import Names
 from vmhost.agent.neighbours import NextHop
-from vmhost.agent.plan import TABLES, Machine, SliceState, plan
+from vmhost.agent.plan import Machine, SliceState, plan
 from vmhost.agent.receivers import Receivers, completed
 from vmhost.agent.reports import counters_report, description, program_report, vm_report
 from vmhost.agent.resources import measure_resources
@@ -128,35 +129,21 @@ class Agent:
     # orders
 
     async def _order(self, order: unit_pb2.UnitOrder) -> str:
-        """Carry out one order; the answer is empty or says what was wrong, and then nothing has changed."""
+        """Carry out one order, and say what the unit is like then."""
         try:
-            match order.WhichOneof("what"):
-                case "apply":
-                    await self._apply(order.apply)
-                case "remove":
-                    await self._remove(order.remove.session)
-                case "set_alive":
-                    await self._set_alive(order.set_alive.unit, order.set_alive.alive)
-                case _:
-                    return "an order of a kind that this agent does not know; bring it up to date"
-        except DipronnError as error:
-            _log.warning("order refused or undone", order=order.order, error=str(error))
-            return str(error)
-        except Exception as error:
-            _log.exception("order undone", order=order.order)
-            return f"{type(error).__name__}: {error}; see the log of unit {self._config.unit}"
+            return await carry_out(order, self, self._config.unit)
         finally:
             self._describe()
             self._report(counters=counters_report(self._program.counters()))
-        return ""
 
-    async def _apply(self, slice_: unit_pb2.Slice) -> None:
+    async def apply(self, slice_: unit_pb2.Slice) -> None:
         session = slice_.session
         try:
             async with self._locks[session]:
                 # A large slice takes a while, and heartbeats must go on.
                 desired = await asyncio.to_thread(desired_state, slice_, self._bundles.path, self._own_rows)
-                self._refuse_foreign(session, desired.rows)
+                rows = {other: held.state.rows for other, held in self._held.items()}
+                refuse_foreign(session, desired.rows, rows)
                 held = self._held.setdefault(session, HeldSlice(self._host))
                 await self._receivers.complete(session, desired, held.state.rows.endpoint)
                 await asyncio.to_thread(self._store.put_slice, slice_)
@@ -169,9 +156,7 @@ class Agent:
         finally:
             await self._tidy()
 
-    async def _remove(self, session: int) -> None:
-        if session == BASE:
-            raise InvalidSession("session 0 is the node's own and cannot be removed")
+    async def remove(self, session: int) -> None:
         async with self._locks[session]:
             if held := self._held.get(session):
                 self._store.drop_slice(session)
@@ -186,16 +171,9 @@ class Agent:
             self._store.drop_slice(session)
         await self._tidy()
 
-    async def _set_alive(self, unit: int, alive: bool) -> None:
+    async def set_alive(self, unit: int, alive: bool) -> None:
         async with self._locks[BASE]:
-            base = unit_pb2.Slice()
-            base.CopyFrom(self._slices[BASE])
-            rows = {row.unit: row for row in base.tables.unit}
-            if unit not in rows:
-                raise InvalidSession(
-                    f"unit {unit} has no row on {self._config.unit}; apply the base slice first"
-                )
-            rows[unit].alive = alive
+            base = with_alive(self._slices[BASE], unit, alive, self._config.unit)
             self._store.put_slice(base)
             self._program.set_alive(unit, alive)
             self._held[BASE].state.rows.unit[unit] = Unit(alive)
@@ -207,16 +185,6 @@ class Agent:
             self._store.put_slice(former)
         else:
             self._store.drop_slice(session)
-
-    def _refuse_foreign(self, session: int, rows: Tables) -> None:
-        """No slice may change a row of another: that would be a way into its traffic."""
-        for other, held in self._held.items():
-            if other != session:
-                for table in TABLES:
-                    if shared := getattr(rows, table).keys() & getattr(held.state.rows, table).keys():
-                        raise InvalidSession(
-                            f"session {session}: {table} row {next(iter(shared))} belongs to session {other}"
-                        )
 
     async def _tidy(self) -> None:
         """Let go of next hops and bundles that nobody uses."""

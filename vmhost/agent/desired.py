@@ -10,12 +10,10 @@ from pathlib import Path
 from controller.steering import wire
 from controller.steering.model import Link, LinkKey, LinkKind, Mac, Tables
 from dipronn.errors import InvalidSession
+from dipronn.unit.orders import BASE
 from dipronn.v1 import unit_pb2
 from vmhost.agent.plan import Machine, SliceState, device_of
 from vmhost.vm.spec import GuestProgram, VmSpec
-
-BASE = 0
-"""The session that stands for the node itself: links and units."""
 
 
 def desired_state(

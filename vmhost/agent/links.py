@@ -10,8 +10,8 @@ from pyroute2 import AsyncIPRoute
 
 from controller.steering.model import Link, LinkKey, LinkKind, Mac
 from dipronn.errors import Unavailable
+from dipronn.unit.config import LinkConfig
 from dipronn.v1 import unit_pb2
-from vmhost.agent.config import LinkConfig
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ import pytest
 
 from controller.steering.model import Tables
 from dipronn.errors import DipronnError
+from dipronn.unit.config import Control, LinkConfig
 from dipronn.v1 import unit_pb2
 from ebpf.loader import Counters, SteeringProgram
 from tests.unit.agent import orders
 from vmhost.agent import naming
 from vmhost.agent.agent import Agent
-from vmhost.agent.config import AgentConfig, Control, LinkConfig
+from vmhost.agent.config import AgentConfig
 from vmhost.agent.plan import Machine
 from vmhost.agent.store import Store
 from vmhost.names import Callers, NameHooks, Registration

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from controller.steering.model import Unmatched
+from dipronn.unit.config import BadConfiguration
 from dipronn.v1 import unit_pb2
-from vmhost.agent.config import BadConfiguration, read_config
+from vmhost.agent.config import read_config
 
 GOOD = """
 unit = "u1"

@@ -17,8 +17,8 @@ import grpc
 import structlog
 
 from dipronn.errors import Unavailable
+from dipronn.unit.config import BadConfiguration, Control
 from dipronn.v1 import unit_pb2, unit_pb2_grpc
-from vmhost.agent.config import BadConfiguration, Control
 
 _log = structlog.get_logger(__name__)
 
