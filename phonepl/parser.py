@@ -152,14 +152,15 @@ class _Errors:
 
     def _goes_on(self, parser: Any, forgotten: list[str], token: Token) -> bool:
         """Feed what was forgotten and the token; can the parser take them?"""
-        for kind in [*forgotten, token.type]:
-            if kind not in _accepted(parser):
-                return False
-            if kind == token.type and kind not in forgotten:
-                parser.feed_token(token)
-            else:
-                text = {"SEMICOLON": ";", "RPAR": ")"}[kind]
-                parser.feed_token(Token(kind, text, line=token.line, column=token.column))
+        inserted = [
+            Token(kind, {"SEMICOLON": ";", "RPAR": ")"}[kind], line=token.line, column=token.column)
+            for kind in forgotten
+        ]
+        try:
+            for each in [*inserted, token]:
+                parser.feed_token(each)
+        except LarkUnexpectedToken:
+            return False
         return True
 
     def _add(self, diagnostic: d.Diagnostic) -> None:
@@ -215,7 +216,7 @@ def _accepted(parser: Any) -> set[str]:
 
 
 def _copied(parser: Any) -> Any:
-    return parser.copy()
+    return parser.copy(deepcopy_values=False)
 
 
 def _expected(accepts: set[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from phonepl.command import app
+from phonepl.parser import tokens
 
 FOLDER = Path(__file__).parents[3] / "examples" / "phonepl"
 
@@ -65,3 +67,21 @@ def test_an_example_is_laid_out_and_explained(name: str) -> None:
     assert CliRunner().invoke(app, ["fmt", "--check", path]).exit_code == 0
     report = CliRunner().invoke(app, ["explain", path])
     assert report.exit_code == 0 and "slow memory never" in report.stdout
+
+
+TUTORIAL = (FOLDER.parents[1] / "docs" / "phonepl" / "tutorial.md").read_text(encoding="utf-8")
+SECTIONS = re.split(r"^## ", TUTORIAL, flags=re.MULTILINE)[1:]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda text: text.split("\n")[0])
+def test_the_tutorial_shows_the_examples_as_they_are(section: str) -> None:
+    (name,) = set(re.findall(r"`(\w+)\.phonepl`", section))
+    spelled = " ".join(tokens((FOLDER / f"{name}.phonepl").read_text(encoding="utf-8")))
+    shown = re.findall(r"```java\n(.*?)```", section, flags=re.DOTALL)
+    assert shown
+    for part in (part for block in shown for part in block.split("\n\n")):
+        assert " ".join(tokens(part)) in spelled, part
+
+
+def test_the_tutorial_has_a_section_for_every_example() -> None:
+    assert set(re.findall(r"`(\w+)\.phonepl`", TUTORIAL)) == set(EXAMPLES)
