@@ -114,6 +114,8 @@ class OraclePlane:
         for event in events:
             if not isinstance(event, Arrival):
                 write(tables, event)
+                if isinstance(event, Write) and event.table == "channel" and event.row is None:
+                    oracle.counters.channels.pop(event.key, None)  # counts go with their row
                 continue
             now += event.wait
             outcome = oracle.receive(event.device, event.frame, now)
