@@ -33,7 +33,7 @@ class Membership:
     """Dials the control unit, says hello, sends reports and heartbeats, receives orders.
 
     ``greeting``: the first reports of a membership, Hello before all. ``order`` carries one out and returns
-    an error's text, or "".
+    an error's text, or "". No heartbeat is sent while ``alive`` says no: the unit's packets go nowhere then.
     """
 
     def __init__(
@@ -41,10 +41,12 @@ class Membership:
         control: Control,
         greeting: Callable[[], Iterable[unit_pb2.UnitReport]],
         order: Callable[[unit_pb2.UnitOrder], Awaitable[str]],
+        alive: Callable[[], bool] = lambda: True,
     ) -> None:
         self._control = control
         self._greeting = greeting
         self._order = order
+        self._alive = alive
         self._reports: asyncio.Queue[unit_pb2.UnitReport] | None = None
         self._stub: unit_pb2_grpc.UnitsAsyncStub | None = None
         self._orders: set[asyncio.Task[None]] = set()
@@ -126,8 +128,10 @@ class Membership:
 
     async def _beat(self, reports: asyncio.Queue[unit_pb2.UnitReport]) -> None:
         while reports.qsize() < _STUCK:
-            self._sequence += 1
-            reports.put_nowait(unit_pb2.UnitReport(heartbeat=unit_pb2.Heartbeat(sequence=self._sequence)))
+            if self._alive():
+                self._sequence += 1
+                beat = unit_pb2.Heartbeat(sequence=self._sequence)
+                reports.put_nowait(unit_pb2.UnitReport(heartbeat=beat))
             await asyncio.sleep(self._control.heartbeat)
 
     async def _read(

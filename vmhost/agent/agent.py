@@ -16,6 +16,7 @@ from controller.steering.model import Link, LinkKey, Unit
 from dipronn.errors import DipronnError, Unavailable
 from dipronn.unit.join import Membership
 from dipronn.unit.orders import BASE, carry_out, refuse_foreign, with_alive
+from dipronn.unit.receivers import NextHop, Receivers, completed
 from dipronn.v1 import unit_pb2
 from ebpf.devices import require_ready
 from ebpf.loader import SteeringProgram
@@ -26,9 +27,8 @@ from vmhost.agent.execute import converge, execute
 from vmhost.agent.host import HeldSlice, Host, OpenTapFor, attribute, open_machine_tap
 from vmhost.agent.links import link_rows, measure
 from vmhost.agent.naming import Names
-from vmhost.agent.neighbours import NextHop
+from vmhost.agent.neighbours import NextHops
 from vmhost.agent.plan import Machine, SliceState, plan
-from vmhost.agent.receivers import Receivers, completed
 from vmhost.agent.reports import counters_report, description, program_report, vm_report
 from vmhost.agent.resources import measure_resources
 from vmhost.agent.store import Store
@@ -60,7 +60,9 @@ class Agent:
         self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
         self._names = Names(store, lambda report: self._report(name=report))
         self._host = Host(program, driver, self._bundles, self._names, open_tap)
-        self._receivers = Receivers([link.key for link in config.links], self._receiver_moved)
+        self._receivers = Receivers(
+            lambda changed: NextHops([link.key for link in config.links], changed), self._receiver_moved
+        )
         self._links: list[unit_pb2.UnitLink] = []
         self._resources = unit_pb2.Resources()
         self._own_rows: Mapping[LinkKey, Link] = {}
@@ -106,7 +108,7 @@ class Agent:
         for session, state in desired.items():
             try:
                 held = self._held[session]
-                await self._receivers.complete(session, state, held.state.rows.endpoint)
+                await self._receivers.complete(session, state.rows, held.state.rows.endpoint)
                 await converge(plan(state, held.state), held)
             except DipronnError as error:
                 if session == BASE:  # without its links the unit is none
@@ -145,7 +147,7 @@ class Agent:
                 rows = {other: held.state.rows for other, held in self._held.items()}
                 refuse_foreign(session, desired.rows, rows)
                 held = self._held.setdefault(session, HeldSlice(self._host))
-                await self._receivers.complete(session, desired, held.state.rows.endpoint)
+                await self._receivers.complete(session, desired.rows, held.state.rows.endpoint)
                 await asyncio.to_thread(self._store.put_slice, slice_)
                 try:
                     await execute(await asyncio.to_thread(plan, desired, held.state), held)

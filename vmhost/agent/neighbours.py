@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -20,6 +19,7 @@ from pyroute2.netlink.rtnl import RTMGRP_NEIGH
 
 from controller.steering.model import Address, LinkKey, Mac
 from dipronn.errors import Unavailable
+from dipronn.unit.receivers import NextHop
 from vmhost.agent.links import interfaces, link_key
 
 _log = structlog.get_logger(__name__)
@@ -33,16 +33,6 @@ _NUD_STALE = 0x04
 _NUD_FAILED = 0x20
 _NUD_FIXED = 0x40 | 0x80
 _RTN_UNICAST = 1
-
-
-@dataclass(frozen=True)
-class NextHop:
-    """Where packets for an address leave; ``mtu`` is the interface's."""
-
-    link: LinkKey
-    source_mac: Mac
-    destination_mac: Mac
-    mtu: int
 
 
 class NextHops:

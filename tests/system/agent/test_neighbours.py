@@ -12,8 +12,9 @@ import pytest
 
 from controller.steering.model import Address, LinkKey, Mac
 from dipronn.errors import Unavailable
+from dipronn.unit.receivers import NextHop
 from tests.system.agent.conftest import DEADLINE, change_mac, run
-from vmhost.agent.neighbours import NextHop, NextHops
+from vmhost.agent.neighbours import NextHops
 
 pytestmark = pytest.mark.root
 

@@ -4,27 +4,63 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Protocol
 
 import structlog
 
 from controller.steering import wire
-from controller.steering.model import Address, Endpoint, LinkKey
+from controller.steering.model import Address, Endpoint, LinkKey, Mac, Tables
 from dipronn.errors import Unavailable
-from vmhost.agent.neighbours import NextHop, NextHops
-from vmhost.agent.plan import SliceState
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class NextHop:
+    """Where packets for an address leave; ``mtu`` is the interface's."""
+
+    link: LinkKey
+    source_mac: Mac
+    destination_mac: Mac
+    mtu: int
+
+
+Changed = Callable[[dict[Address, NextHop]], None]
+"""Told the addresses whose next hop is another now."""
+
+
+class NextHops(Protocol):
+    """Finds next hops and keeps those in use fresh."""
+
+    async def __aenter__(self) -> NextHops: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def resolve(self, address: Address) -> NextHop:
+        """Raises Unavailable when nobody answers."""
+        ...
+
+    async def keep(self, addresses: Collection[Address]) -> None:
+        """Forget the next hops of all other addresses."""
+        ...
+
 
 Moved = Callable[[int, int, NextHop], None]
 """Session and number of an endpoint, and its new next hop."""
 
 
 class Receivers:
-    """Which endpoints wait for which next hops, by session. An asynchronous context manager."""
+    """Which endpoints wait for which next hops, by session. An asynchronous context manager.
 
-    def __init__(self, links: list[LinkKey], moved: Moved) -> None:
-        self._hops = NextHops(links, self._hops_changed)
+    ``hops`` makes what finds them, given whom to tell about changes.
+    """
+
+    def __init__(self, hops: Callable[[Changed], NextHops], moved: Moved) -> None:
+        self._hops = hops(self._hops_changed)
         self._moved = moved
         self._addresses: dict[int, dict[int, Address]] = {}
 
@@ -32,16 +68,18 @@ class Receivers:
         await self._hops.__aenter__()
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        await self._hops.__aexit__(*exc)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._hops.__aexit__(kind, error, trace)
 
-    async def complete(self, session: int, state: SliceState, known: Mapping[int, Endpoint]) -> None:
-        """Find the next hops of a slice; ``known`` are the session's endpoints as they are.
+    async def complete(self, session: int, rows: Tables, known: Mapping[int, Endpoint]) -> None:
+        """Find the next hops of a slice's rows; ``known`` are the session's endpoints as they are.
 
         One that cannot be found refuses the slice (Unavailable): most often the receiver's address is wrong,
         and its user is waiting for the answer. But one that was reached before keeps its last known next hop.
         """
-        pending = wire.unresolved(state.rows)
+        pending = wire.unresolved(rows)
         wanted = {number: row.destination.address for number, row in pending.items()}
         # The former ones are followed, too, until it is clear which stay.
         self._addresses[session] = {**wanted, **self._addresses.get(session, {})}
@@ -51,11 +89,11 @@ class Receivers:
         for number, row in pending.items():
             answer, former = answers[wanted[number]], known.get(number)
             if isinstance(answer, NextHop):
-                state.rows.endpoint[number] = completed(row, answer)
+                rows.endpoint[number] = completed(row, answer)
             elif not isinstance(answer, Unavailable):
                 raise answer
             elif former and former.device and former.destination == row.destination:
-                state.rows.endpoint[number] = former
+                rows.endpoint[number] = former
                 _log.warning("a receiver does not answer; its last known MAC is used", error=str(answer))
             else:
                 raise answer
