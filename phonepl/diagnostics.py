@@ -126,7 +126,7 @@ class UnexpectedToken(Diagnostic):
 
 
 class TooDeep(Diagnostic):
-    text = "expressions or statements are nested more than {limit} deep"
+    text = "{what} are nested more than {limit} deep"
     hint = "move the inner part into a method of its own"
 
 

@@ -55,7 +55,11 @@ def parse(source: str, file: str = "<source>") -> s.Program:
         raise d.ProgramError(errors.found, source, file)
     assert isinstance(program, s.Program)
     if s.depth(program) > s.Program.MAXIMUM_DEPTH:
-        raise d.ProgramError([d.TooDeep(_deep(program), limit=s.Program.MAXIMUM_DEPTH)], source, file)
+        raise d.ProgramError(
+            [d.TooDeep(_deep(program), what="expressions or statements", limit=s.Program.MAXIMUM_DEPTH)],
+            source,
+            file,
+        )
     return program
 
 

@@ -19,6 +19,10 @@ from phonepl.simplify import simplified, simplified_operation
 from phonepl.types import MAXIMUM_TURNS, Type
 
 Environment = dict[str, Range]
+MAXIMUM_NESTING = 16
+"""Loops in loops; their turns multiply, so that nobody wants more."""
+_DEEP = 4
+"""Loops in loops up to here are looked at twice on every level; deeper nests only where it counts."""
 
 
 def analyze(program: ir.Program, source: str, file: str, fold: bool) -> ir.Program:
@@ -26,7 +30,13 @@ def analyze(program: ir.Program, source: str, file: str, fold: bool) -> ir.Progr
 
     Raises ProgramError where a loop is not proved to end.
     """
-    errors: list[d.Diagnostic] = []
+    errors: list[d.Diagnostic] = [
+        d.TooDeep(handler.span, what="loops, with those of the methods called,", limit=MAXIMUM_NESTING)
+        for handler in program.handlers
+        if _nesting(handler.body) > MAXIMUM_NESTING
+    ]
+    if errors:
+        raise d.ProgramError(errors, source, file)
     handlers = tuple(_Analysis(handler, errors, fold).run() for handler in program.handlers)
     if errors:
         unique = {(e.span, e.message): e for e in errors}
@@ -45,6 +55,7 @@ class _Analysis:
         self._facts = LoopFacts()
         self._strings: dict[str, ir.Constant] = {}
         self._set_once = _set_once(handler)
+        self._is_deep = _nesting(handler.body) > _DEEP
 
     def run(self) -> ir.Handler:
         packet = self._handler.packet
@@ -179,8 +190,8 @@ class _Analysis:
         # A first look with nothing known about what changes, to learn the steps and the limits.
         self._dry += 1
         self._left[statement.label] = []
-        self._block(statement.body, dict(kept))
-        self._left.pop(statement.label)
+        body, _ = self._block(statement.body, dict(kept))
+        first_left = self._left.pop(statement.label)
         self._dry -= 1
         bound = bound_of(statement, env, changed, self._facts)
         if isinstance(bound, str):
@@ -194,10 +205,15 @@ class _Analysis:
         if statement.bound:
             turns = min(turns, statement.bound - 1)
         self._facts.turns[id(statement)] = turns
-        self._left[statement.label] = []
-        body, _ = self._block(statement.body, {**kept, **known})
+        # Two looks on each level would take time that doubles with every level.
+        if self._dry and self._is_deep:
+            left_with = first_left
+        else:
+            self._left[statement.label] = []
+            body, _ = self._block(statement.body, {**kept, **known})
+            left_with = self._left.pop(statement.label)
         after: Environment | None = None
-        for left in self._left.pop(statement.label):
+        for left in left_with:
             after = _join(after, left)
         if self._fold and len(body) == 1 and body[0] == ir.Leave(statement.label, body[0].span):
             return (), after
@@ -362,3 +378,17 @@ def _set_once(handler: ir.Handler) -> set[str]:
         if target := ir.written(statement):
             counts[target.name] = counts.get(target.name, 0) + 1
     return {name for name, count in counts.items() if count == 1}
+
+
+def _nesting(block: ir.Block) -> int:
+    """How many loops stand in each other at most."""
+    deepest = 0
+    for statement in block:
+        match statement:
+            case ir.If():
+                deepest = max(deepest, _nesting(statement.then), _nesting(statement.otherwise))
+            case ir.Scope():
+                deepest = max(deepest, _nesting(statement.body))
+            case ir.Loop():
+                deepest = max(deepest, 1 + _nesting(statement.body))
+    return deepest

@@ -63,3 +63,10 @@ def test_a_tab_keeps_the_caret_below_its_text() -> None:
     lines = str(refused.value).split("\n")
     at = lines.index("    \t\tnew\tU();")
     assert lines[at + 1].startswith("    \t\t^")
+
+
+def test_loops_in_loops_have_a_limit() -> None:
+    loops = "".join(f"for (int j{n} = 0; j{n} < 2; j{n}++) " for n in range(17))
+    source = "import A; class T { T(NetStream a > go) { } void go(Packet i) { int x = 0; " + loops + "x++; } "
+    with pytest.raises(ProgramError, match="nested more than 16 deep"):
+        compile_source(source + "void main() { new T(new A()); } }")
