@@ -1,4 +1,4 @@
-"""A program between devices: the packets of a stream come in by a device, and what is put to it goes out there."""
+"""A program between devices: a stream's packets come in by its device, what is put to it goes out there."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import struct
 from collections.abc import Mapping
 
 from ebpf import devices
-from phonepl import ir
-from phonepl.targets.xdp.limits import MAXIMUM_PUTS
 from phonepl.targets.xdp.program import XdpProgram
 
 
 class Attachment:
     """`bindings`: the device of each imported stream, in the calling thread's network namespace.
 
-    Native XDP, so it survives the process unless it is undone by `close`. What is put to a stream without a device
-    is gone. Raises dipronn's Unavailable where a device is missing, or would lose what is sent to it.
+    Native XDP, so it survives the process unless it is undone by `close`. What is put to a stream without a
+    device is gone. Raises dipronn's Unavailable where a device is missing, or would lose what is sent to it.
     """
 
     def __init__(self, loaded: XdpProgram, bindings: Mapping[str, str], mtu: int = 1500) -> None:
         self._attached: list[int] = []
-        streams = loaded.program.streams
+        streams = loaded.manifest.streams
         indices = {stream: devices.index_of(device) for stream, device in bindings.items()}
         for stream, index in indices.items():
             devices.require_ready(index, mtu)
@@ -37,13 +35,13 @@ class Attachment:
             raise
 
     def _bind_copies(self, loaded: XdpProgram, indices: Mapping[str, int]) -> None:
-        """As many copies to each device as one packet can be put there; those not needed end in front of it."""
+        """As many copies to each device as one packet can be put there; surplus ones end in front of it."""
         assert loaded.copy is not None
         entry = 0
-        for number, stream in enumerate(loaded.program.streams):
+        for number, stream in enumerate(loaded.manifest.streams):
             index = indices.get(stream, 0)
             loaded.maps["device"].update(_number(number), _number(index))
-            for _ in range(most_puts(loaded.program, stream) if index else 0):
+            for _ in range(loaded.manifest.puts[stream] if index else 0):
                 loaded.maps["copies"].update(_number(entry), struct.pack("=Ii", index, loaded.copy))
                 entry += 1
 
@@ -57,26 +55,6 @@ class Attachment:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def most_puts(program: ir.Program, stream: str) -> int:
-    """How often one packet can be put to the stream, at most MAXIMUM_PUTS."""
-    return min(MAXIMUM_PUTS, max((_puts(handler.body, stream) for handler in program.handlers), default=0))
-
-
-def _puts(block: ir.Block, stream: str) -> int:
-    count = 0
-    for statement in block:
-        match statement:
-            case ir.Put():
-                count += statement.stream == stream
-            case ir.If():
-                count += max(_puts(statement.then, stream), _puts(statement.otherwise, stream))
-            case ir.Scope():
-                count += _puts(statement.body, stream)
-            case ir.Loop():
-                count += statement.bound * _puts(statement.body, stream)
-    return count
 
 
 def _number(value: int) -> bytes:

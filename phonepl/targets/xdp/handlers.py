@@ -198,7 +198,9 @@ class _Writer:
         text = packet.texts[0]
         if not text.indexed:
             raise _NeedsPlan
-        self._emit(f"if ({size.text} > 0 && bpf_xdp_store_bytes(ctx, 0, {text.bytes}, amount({size.text})))")
+        self._emit(
+            f"if ({size.text} > 0 && bpf_xdp_store_bytes(ctx, 0, {text.address}, amount({size.text})))"
+        )
         self._trap("    ", "target_limit")
 
     # ── lines ──
@@ -235,9 +237,8 @@ class _Writer:
     def _declare(self, local: ir.Local) -> None:
         if local.type is Type.STRING:
             self._texts[local.name] = self._declared_text(local)
-        elif local.type is Type.PACKET and local.name != self.handler.packet.name:
-            if self._is_declared(local):
-                self._declare_packet(local)
+        elif local.type is Type.PACKET and self._is_declared(local):
+            self._declare_packet(local)
 
     def _is_declared(self, packet: ir.Local) -> bool:
         """Has the packet memory of its own?"""
@@ -399,16 +400,16 @@ class _Writer:
         if isinstance(operand, ir.Constant) or operand.type is Type.STRING:
             text = self._in_memory(operand)
             if n.value is not None:
-                self._emit(f"move({to}, {text.bytes} + offset({at.text}), {n.value});")
+                self._emit(f"move({to}, {text.address} + offset({at.text}), {n.value});")
             else:
-                self._emit(f"copy({to}, 0, {text.bytes} + offset({at.text}), {n.text});")
+                self._emit(f"copy({to}, 0, {text.address} + offset({at.text}), {n.text});")
             return
         if len(source.texts) > 1 or not source.texts[0].indexed:
             raise _NeedsScratch(operand.name)
         front = source.texts[0]
         into = to if n.value is None else self._buffer("window", 512)
         self._emit(
-            f"if (gather(ctx, {into}, {front.bytes}, {front.length.text}, {source.begin.text}, "
+            f"if (gather(ctx, {into}, {front.address}, {front.length.text}, {source.begin.text}, "
             f"{at.text}, {n.text}))"
         )
         self._trap("    ", "target_limit")
@@ -449,7 +450,7 @@ class _Writer:
         if text.length.value is not None:
             n = text.length
         aliased = isinstance(value.source, ir.Local) and value.source.name == target.name
-        into = self._buffer("assembly", 256) if aliased else text.bytes
+        into = self._buffer("assembly", 256) if aliased else text.address
         if n.value is None:
             # The length may be that of the source, which is the target.
             length = self._own("n", "s32")
@@ -457,7 +458,7 @@ class _Writer:
             n = Number(length)
         self._fetch(into, value.source, begin, n)
         if aliased:
-            self._emit(f"move({text.bytes}, {into}, {-(-text.most // 8) * 8});")
+            self._emit(f"move({text.address}, {into}, {-(-text.most // 8) * 8});")
         if text.length.value is None:
             self._emit(f"{text.length.text} = {n.text};")
 
@@ -465,7 +466,7 @@ class _Writer:
         bits = 8 * value.width
         operand = self._formulas.text(value.operand)
         number = f"(u{bits})({operand})"
-        self._emit(f"*(u{bits} *){text.bytes} = {number if bits == 8 else f'swap{bits}({number})'};")
+        self._emit(f"*(u{bits} *){text.address} = {number if bits == 8 else f'swap{bits}({number})'};")
         self._set_length(text, Number.of(value.width))
 
     def _equal(self, value: ir.Equals) -> str:
@@ -482,10 +483,10 @@ class _Writer:
             value = ir.Equals(value.right, value.left)
         if right.constant is not None and left.constant is None:
             tests = [f"{left.length.text} == {len(right.constant)}"] if left.length.value is None else []
-            tests += _word_tests(left.bytes, right.constant)
+            tests += _word_tests(left.address, right.constant)
             return " && ".join(tests)
         first, second = self._in_memory(value.left), self._in_memory(value.right)
-        alike = f"same({first.bytes}, {second.bytes}, {first.length.text})"
+        alike = f"same({first.address}, {second.address}, {first.length.text})"
         return f"{first.length.text} == {second.length.text} && {alike}"
 
     def _set_length(self, text: Text, length: Number) -> None:
@@ -505,39 +506,36 @@ class _Writer:
         if text.constant is not None:
             self._store_constant(to, text.constant)
         elif text.length.value:
-            self._emit(f"move({to}, {text.bytes}, {text.length.value});")
+            self._emit(f"move({to}, {text.address}, {text.length.value});")
 
     def _assemble(self, target: Text, texts: list[Text]) -> None:
         """The texts, joined, into the target's memory, and the length."""
-        if texts and texts[0].bytes == target.bytes and texts[0].constant is None:
-            # What is appended to itself stays where it is, unless it is appended twice.
-            if not any(text.bytes == target.bytes and text.constant is None for text in texts[1:]):
-                self._append(target, texts[0].length, texts[1:])
-                return
-        if any(text.bytes == target.bytes and text.constant is None for text in texts):
+        own = [text.constant is None and text.address == target.address for text in texts]
+        if own[:1] == [True] and not any(own[1:]):
+            # What comes first is in its place already.
+            self._append(target, texts[0].length, texts[1:])
+            return
+        if any(own):
             aside = Text(self._buffer("assembly", MAXIMUM_FRONT), target.length, target.most, None, True)
             self._append(aside, ZERO, texts)
-            self._emit(f"copy({target.bytes}, 0, {aside.bytes}, {target.length.text});")
+            self._emit(f"copy({target.address}, 0, {aside.address}, {target.length.text});")
             return
         self._append(target, ZERO, texts)
 
     def _append(self, target: Text, at: Number, texts: list[Text]) -> None:
-        if any(text.length.value is None for text in texts) or at.value is None:
-            if not target.indexed and len(texts) > 1:
-                raise _NeedsScratch(target.bytes.removesuffix("_bytes"))
+        known = at.value is not None and all(text.length.value is not None for text in texts)
+        if not known and not target.indexed:
+            raise _NeedsScratch(target.address.removesuffix("_bytes"))
         total = at
         for text in texts:
             if text.length.value is not None:
                 if total.value is not None:
-                    place = f"{target.bytes} + {total.value}" if total.value else target.bytes
+                    place = f"{target.address} + {total.value}" if total.value else target.address
                 else:
-                    place = f"{target.bytes} + offset({total.text})"
+                    place = f"{target.address} + offset({total.text})"
                 self._write(place, text)
             else:
-                if not target.indexed:
-                    raise _NeedsScratch(target.bytes.removesuffix("_bytes"))
-                source = f"{text.bytes}"
-                self._emit(f"copy({target.bytes}, {total.text}, {source}, {text.length.text});")
+                self._emit(f"copy({target.address}, {total.text}, {text.address}, {text.length.text});")
             total = total.plus(text.length)
         self._set_length(target, total)
 
@@ -570,12 +568,12 @@ class _Writer:
         self._emit(f"{size} = ({last} < {size} ? {last} : {size}) - {first};")
         self._emit(f"if ({size} < 0)")
         self._emit(f"    {size} = 0;")
-        if own.bytes == target.bytes:
+        if own.address == target.address:
             aside = self._buffer("assembly", MAXIMUM_FRONT)
-            self._emit(f"copy({aside}, 0, {own.bytes} + offset({first}), {size});")
-            self._emit(f"copy({target.bytes}, 0, {aside}, {size});")
+            self._emit(f"copy({aside}, 0, {own.address} + offset({first}), {size});")
+            self._emit(f"copy({target.address}, 0, {aside}, {size});")
         else:
-            self._emit(f"copy({target.bytes}, 0, {own.bytes} + offset({first}), {size});")
+            self._emit(f"copy({target.address}, 0, {own.address} + offset({first}), {size});")
         self._emit(f"{target.length.text} = {size};")
 
     def _new_packet(self, target: ir.Local, value: ir.NewPacket) -> None:
@@ -644,7 +642,7 @@ class _Writer:
                 self._append(into, ZERO, list(packet.texts))
             else:
                 text = packet.texts[0]
-                self._emit(f"copy(p->bytes, 0, {text.bytes}, {text.length.text});")
+                self._emit(f"copy(p->bytes, 0, {text.address}, {text.length.text});")
             self.depth -= 1
             self._emit("}")
         self.depth -= 1
@@ -691,7 +689,7 @@ class _Writer:
         self._emit(f"{length} = element->length;")
         self._emit(f"move({into}, element->bytes, {MAXIMUM_STORED_STRING});")
         self._emit("bpf_spin_unlock(&element->lock);")
-        self._emit(f"move({text.bytes}, {into}, {-(-text.most // 8) * 8});")
+        self._emit(f"move({text.address}, {into}, {-(-text.most // 8) * 8});")
         self._set_length(text, Number(length))
         self._end_element()
 
@@ -721,7 +719,9 @@ class _Writer:
             if text.length.value <= MAXIMUM_STORED_STRING:
                 self._write(aside, text)
         else:
-            self._emit(f"move({aside}, {text.bytes}, {min(-(-text.most // 8) * 8, MAXIMUM_STORED_STRING)});")
+            self._emit(
+                f"move({aside}, {text.address}, {min(-(-text.most // 8) * 8, MAXIMUM_STORED_STRING)});"
+            )
         self._element(statement.array, statement.index, "struct string")
         self._emit("bpf_spin_lock(&element->lock);")
         self._emit(f"element->length = {length};")

@@ -10,16 +10,16 @@ from ebpf.bpf import Command, Map, MapType, call, possible_cpus
 from ebpf.compiler import Object
 from phonepl import ir
 from phonepl.targets import NotAvailable
-from phonepl.targets.xdp.handlers import locked_arrays
+from phonepl.targets.xdp.package import Manifest
 
 PLANS = 64
 """As in `source`: plans per core."""
 _KINDS = {"drops": MapType.PERCPU_ARRAY, "serial": MapType.PERCPU_ARRAY, "tx": MapType.DEVMAP}
 
 
-def make_maps(program: ir.Program, compiled: Object, copies: int) -> dict[str, Map]:
+def make_maps(manifest: Manifest, compiled: Object) -> dict[str, Map]:
     """All maps by name, zeroed. Raises NotAvailable where the kernel does not make them."""
-    streams = max(1, len(program.streams))
+    streams = max(1, len(manifest.streams))
     cores = possible_cpus()
     lengths = {
         "drops": len(ir.DROPS) + 1,
@@ -29,16 +29,15 @@ def make_maps(program: ir.Program, compiled: Object, copies: int) -> dict[str, M
         "plans": PLANS * cores,
         "serial": 1,
         "device": streams,
-        "copies": max(1, copies),
+        "copies": max(1, sum(manifest.puts.values())),
     }
-    locked = locked_arrays(program)
-    arrays = {f"array_{array.name}": array for array in program.arrays}
+    arrays = {f"array_{array.name}": array for array in manifest.arrays}
     made: dict[str, Map] = {}
     try:
         for name, layout in compiled.maps.items():
             array = arrays.get(name)
             length = array.length if array else lengths[name]
-            if array is not None and array.name in locked:
+            if array is not None and array.locked:
                 made[name] = _locked_array(name, layout.value_size, length)
                 continue
             kind = MapType.DEVMAP if name == "copies" else _KINDS.get(name, MapType.ARRAY)
@@ -46,7 +45,9 @@ def make_maps(program: ir.Program, compiled: Object, copies: int) -> dict[str, M
     except OSError as refused:
         for each in made.values():
             each.close()
-        raise NotAvailable(f"the kernel makes no map for {name.removeprefix('array_')}: {refused}") from refused
+        raise NotAvailable(
+            f"the kernel makes no map for {name.removeprefix('array_')}: {refused}"
+        ) from refused
     return made
 
 

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dipronn.errors import Unavailable
 from ebpf.bpf import XDP_DEVMAP, Map, ProgramType, close_all
-from ebpf.compiler import Object
 from ebpf.compiler import compile as compile_c
 from phonepl import ir
 from phonepl.compiler import Compiled
 from phonepl.targets import NotAvailable
 from phonepl.targets.xdp.maps import make_maps
-from phonepl.targets.xdp.rejection import explained
+from phonepl.targets.xdp.package import Manifest, Package
+from phonepl.targets.xdp.rejection import Rejected, explained
 from phonepl.targets.xdp.source import COPY, Generated, generate
 
 HAS_FRAGS = 1 << 5
 """BPF_F_XDP_HAS_FRAGS: the program takes packets in several pieces."""
+ENTANGLED = 600
+"""Statements of a handler from which on the fast form is not tried."""
 _FLAGS = ("-fwrapv", "-fno-strict-aliasing", "-Wno-everything")
 
 
 @dataclass
 class XdpProgram:
-    """Descriptors: one function per stream whose packets are handled, `copy` if packets may be put twice."""
+    """Descriptors: one per stream whose packets are handled, `copy` if packets may be put more than once."""
 
-    program: ir.Program
+    manifest: Manifest
     maps: dict[str, Map]
-    functions: dict[str, int]
-    copy: int | None
+    functions: dict[str, int] = field(default_factory=dict)
+    copy: int | None = None
 
     def close(self) -> None:
         """What is attached stays."""
@@ -48,60 +51,91 @@ class XdpProgram:
             found[kind] = sum(int.from_bytes(raw[i : i + 8], "little") for i in range(0, len(raw), 8))
         return found
 
+    def __enter__(self) -> XdpProgram:
+        return self
 
-def load(compiled: Compiled, *, run: bool = False, frags: bool = False, memory: bool | None = None) -> XdpProgram:
-    """Compile and load. `run`: the build for BPF_PROG_RUN, which sends nothing. `frags`: for packets of more
-    than a page.
-
-    The fast form is tried first; what is too entangled for the verifier is compiled once more with its
-    variables in memory (`memory` None), or only so. Raises NotExpressible, NotAvailable.
-    """
-    flags = (*(["-DPHONEPL_RUN"] if run else []), *(["-DPHONEPL_FRAGS"] if frags else []))
-    forms = (False, True) if memory is None else (memory,)
-    if os.geteuid():
-        raise NotAvailable("XDP programs are loaded by root (CAP_BPF and CAP_NET_ADMIN); use --target interpreter")
-    for form in forms:
-        generated = generate(compiled, form)
-        try:
-            return _load(compiled.program, generated, flags, frags)
-        except (_Refused, Unavailable) as refused:
-            last = refused
-            if form != forms[-1]:
-                continue
-            raise explained(compiled, generated, flags, refused) from refused
-    raise AssertionError(last)
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
-class _Refused(Exception):
-    """The verifier's or the compiler's words."""
-
-
-def compiled_c(program: ir.Program, generated: Generated, flags: tuple[str, ...]) -> Object:
-    """The object of the C; raises Unavailable."""
-    functions = [*generated.functions.values(), *([COPY] if generated.plans else [])]
+def build(compiled: Compiled, generated: Generated, *, run: bool = False, frags: bool = False) -> Package:
+    """The instructions for the C; raises Unavailable with the compiler's words."""
+    flags = [*_FLAGS, *(["-DPHONEPL_RUN"] if run else []), *(["-DPHONEPL_FRAGS"] if frags else [])]
+    if generated.marked:
+        flags.append("-DPHONEPL_MARK")
+    manifest = generated.manifest
+    functions = [*manifest.functions.values(), *([COPY] if manifest.plans else [])]
     with tempfile.TemporaryDirectory(prefix="phonepl-") as folder:
-        source = Path(folder) / f"{program.name}.bpf.c"
+        source = Path(folder) / f"{manifest.name}.bpf.c"
         source.write_text(generated.text, encoding="utf-8")
-        return compile_c(source, functions, flags=(*_FLAGS, *flags))
+        return Package(manifest, compile_c(source, functions, flags=flags), run, frags)
 
 
-def _load(program: ir.Program, generated: Generated, flags: tuple[str, ...], frags: bool) -> XdpProgram:
-    compiled = compiled_c(program, generated, flags)
-    maps = make_maps(program, compiled, generated.plans * len(program.streams))
-    loaded = XdpProgram(program, maps, {}, None)
-    options = HAS_FRAGS if frags else 0
+def load_package(package: Package) -> XdpProgram:
+    """Raises Rejected with the verifier's words, NotAvailable where the host lets us load nothing."""
+    if os.geteuid():
+        raise NotAvailable(
+            "XDP programs are loaded by root (CAP_BPF, CAP_NET_ADMIN); use --target interpreter"
+        )
+    manifest, code = package.manifest, package.object
+    loaded = XdpProgram(manifest, make_maps(manifest, code))
+    flags = HAS_FRAGS if package.frags else 0
+    function = ""
     try:
-        for stream, function in generated.functions.items():
-            loaded.functions[stream] = compiled.load(function, ProgramType.XDP, maps, flags=options)
-        if generated.plans:
-            attach = 0 if "-DPHONEPL_RUN" in flags else XDP_DEVMAP
-            loaded.copy = compiled.load(COPY, ProgramType.XDP, maps, expected_attach=attach, flags=options)
+        for stream, function in manifest.functions.items():
+            loaded.functions[stream] = code.load(function, ProgramType.XDP, loaded.maps, flags=flags)
+        if manifest.plans:
+            function, attach = COPY, 0 if package.run else XDP_DEVMAP
+            loaded.copy = code.load(COPY, ProgramType.XDP, loaded.maps, expected_attach=attach, flags=flags)
     except OSError as refused:
         loaded.close()
-        if refused.errno == 1:
-            raise NotAvailable(f"this host lets us load no XDP program: {refused.strerror}") from refused
-        raise _Refused(str(refused)) from refused
+        if refused.errno in (errno.EPERM, errno.ENOSYS, errno.ENOMEM):
+            raise NotAvailable(f"this host loads no XDP program: {refused.strerror}") from refused
+        raise Rejected(function, len(code.functions[function]) // 8, str(refused)) from refused
     except BaseException:
         loaded.close()
         raise
     return loaded
+
+
+def accepted(
+    compiled: Compiled, *, run: bool = False, frags: bool = False, memory: bool | None = None
+) -> tuple[Generated, Package, XdpProgram]:
+    """The form of the program that the verifier accepts, and that loaded.
+
+    The fast form is tried first; what is too entangled for the verifier is compiled once more with its
+    variables in memory (`memory` None), or only so. Raises NotExpressible, NotAvailable.
+    """
+    if os.geteuid():
+        raise NotAvailable("XDP programs are compiled and loaded by root; use --target interpreter")
+    forms = (memory,) if memory is not None else (True,) if _is_entangled(compiled) else (False, True)
+    for form in forms:
+        generated = generate(compiled, form)
+        try:
+            package = build(compiled, generated, run=run, frags=frags)
+            return generated, package, load_package(package)
+        except (Rejected, Unavailable) as refused:
+            if form == forms[-1]:
+                raise explained(
+                    compiled, refused, lambda: _marked(compiled, forms[-1], run, frags)
+                ) from refused
+    raise AssertionError(forms)
+
+
+def load(
+    compiled: Compiled, *, run: bool = False, frags: bool = False, memory: bool | None = None
+) -> XdpProgram:
+    """Compile and load; as `accepted`.
+
+    `run`: the build for BPF_PROG_RUN, which sends nothing. `frags`: for packets of more than a page.
+    """
+    return accepted(compiled, run=run, frags=frags, memory=memory)[2]
+
+
+def _is_entangled(compiled: Compiled) -> bool:
+    return any(sum(1 for _ in ir.walk(handler.body)) > ENTANGLED for handler in compiled.program.handlers)
+
+
+def _marked(compiled: Compiled, form: bool, run: bool, frags: bool) -> None:
+    """Once more, with the lines in the code: raises Rejected again, whose log names them."""
+    load_package(build(compiled, generate(compiled, form, marked=True), run=run, frags=frags)).close()

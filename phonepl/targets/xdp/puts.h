@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* Puts are written down where they are made and carried out when the handler has ended. One is made of the packet
- * itself; of several each is made of a copy that the kernel makes by broadcasting into a devmap, by `put_copy`
- * in front of its device. */
+/* Puts are written down where they are made and carried out when the handler has ended. One is made of the
+ * packet itself; of several each is made of a copy that the kernel makes by broadcasting into a devmap, by
+ * `put_copy` in front of its device. */
 
-static __always_inline struct plan *new_plan(void)
-{
+static __always_inline struct plan *new_plan(void) {
     u32 zero = 0;
     u32 *number = serial.lookup(&zero);
-    if (!number)
-        return NULL;
+    if (!number) return NULL;
     u32 slot = bpf_get_smp_processor_id() * PLANS + (*number & (PLANS - 1));
     struct plan *plan = plans.lookup(&slot);
     if (plan) {
@@ -19,8 +17,7 @@ static __always_inline struct plan *new_plan(void)
     return plan;
 }
 
-static __always_inline struct put *new_put(struct plan *plan, u32 stream, s32 size, s32 begin, s32 stop)
-{
+static __always_inline struct put *new_put(struct plan *plan, u32 stream, s32 size, s32 begin, s32 stop) {
     s32 total = size + stop - begin;
     if (total <= 0) {
         plan->empty += 1;
@@ -43,14 +40,11 @@ static __always_inline struct put *new_put(struct plan *plan, u32 stream, s32 si
 }
 
 /* Make the packet that `p` asks for of the arrived one, and let it leave. */
-static __always_inline int make(struct xdp_md *ctx, struct put *p, s32 length)
-{
+static __always_inline int make(struct xdp_md *ctx, struct put *p, s32 length) {
     s32 size = p->size;
     s32 made = shape(ctx, length, size, p->begin, p->end);
-    if (made < 0)
-        return drop(-made, 1);
-    if (size > 0 && bpf_xdp_store_bytes(ctx, 0, p->bytes, amount(size)))
-        return drop(TARGET_LIMIT, 1);
+    if (made < 0) return drop(-made, 1);
+    if (size > 0 && bpf_xdp_store_bytes(ctx, 0, p->bytes, amount(size))) return drop(TARGET_LIMIT, 1);
     return XDP_PASS;
 }
 
@@ -61,23 +55,18 @@ struct copy_meta {
 };
 #define COPY_MAGIC 0x70686f6e
 
-static __always_inline int carry_out(struct xdp_md *ctx, struct plan *plan, s32 length)
-{
+static __always_inline int carry_out(struct xdp_md *ctx, struct plan *plan, s32 length) {
     u32 count = plan->count;
-    if (plan->empty)
-        drop(EMPTY_PACKET, plan->empty);
-    if (plan->beyond)
-        drop(TARGET_LIMIT, plan->beyond);
-    if (!count)
-        return plan->empty || plan->beyond ? XDP_DROP : drop(NO_PUT, 1);
+    if (plan->empty) drop(EMPTY_PACKET, plan->empty);
+    if (plan->beyond) drop(TARGET_LIMIT, plan->beyond);
+    if (!count) return plan->empty || plan->beyond ? XDP_DROP : drop(NO_PUT, 1);
     if (count == 1) {
         int made = make(ctx, &plan->puts[0], length);
         return made == XDP_PASS ? leave(ctx, plan->puts[0].stream) : made;
     }
     u32 zero = 0;
     u32 *number = serial.lookup(&zero);
-    if (!number)
-        return XDP_ABORTED;
+    if (!number) return XDP_ABORTED;
     u32 slot = bpf_get_smp_processor_id() * PLANS + (*number & (PLANS - 1));
     *number += 1;
 #ifdef PHONEPL_RUN
@@ -88,21 +77,18 @@ static __always_inline int carry_out(struct xdp_md *ctx, struct plan *plan, s32 
     }
     return XDP_TX;
 #else
-    if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct copy_meta)))
-        return drop(TARGET_LIMIT, count);
+    if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct copy_meta))) return drop(TARGET_LIMIT, count);
     struct copy_meta *meta = (void *)(long)ctx->data_meta;
-    if ((u8 *)(meta + 1) > start(ctx))
-        return drop(TARGET_LIMIT, count);
+    if ((u8 *)(meta + 1) > start(ctx)) return drop(TARGET_LIMIT, count);
     meta->magic = COPY_MAGIC;
     meta->plan = slot;
     return copies.redirect_map(0, BPF_F_BROADCAST);
 #endif
 }
 
-/* In front of a device: the first of its puts that no copy has become yet. Copies come in order, one device's after
- * another's; those that are one too many end here. */
-int put_copy(struct xdp_md *ctx)
-{
+/* In front of a device: the first of its puts that no copy has become yet. Copies come in order, one device's
+ * after another's; those that are one too many end here. */
+int put_copy(struct xdp_md *ctx) {
     struct copy_meta *meta = (void *)(long)ctx->data_meta;
     if ((u8 *)(meta + 1) > start(ctx) || meta->magic != COPY_MAGIC)
         return XDP_PASS; /* the only put of its packet, made already */
@@ -112,23 +98,19 @@ int put_copy(struct xdp_md *ctx)
 #endif
     bpf_xdp_adjust_meta(ctx, sizeof(struct copy_meta));
     struct plan *plan = plans.lookup(&slot);
-    if (!plan)
-        return XDP_DROP;
+    if (!plan) return XDP_DROP;
     u32 count = plan->count;
     for (u32 i = 0; i < PUTS; i++) {
         struct put *p = &plan->puts[i];
-        if (i >= count)
-            break;
+        if (i >= count) break;
         u32 stream = p->stream;
         u32 *bound = device.lookup(&stream);
-        if (p->taken || !bound || *bound != out)
-            continue;
+        if (p->taken || !bound || *bound != out) continue;
         p->taken = 1;
 #ifdef PHONEPL_RUN
         u32 zero = 0;
         struct run *seen = run.lookup(&zero);
-        if (seen)
-            seen->stream = stream;
+        if (seen) seen->stream = stream;
 #endif
         return make(ctx, p, frame_length(ctx));
     }

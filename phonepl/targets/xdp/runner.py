@@ -24,8 +24,8 @@ def run(compiled: Compiled, arrivals: Sequence[Arrival], memory: bool | None = N
     for number, arrival in enumerate(arrivals, 1):
         if len(arrival.data) < limits.SHORTEST:
             raise PacketNotExpressible(
-                f"xdp cannot take packet {number}, of {arrival.stream}: its {len(arrival.data)} bytes are fewer "
-                f"than an Ethernet header's {limits.SHORTEST}; use --target interpreter"
+                f"xdp cannot take packet {number}, of {arrival.stream}: its {len(arrival.data)} bytes are "
+                f"fewer than an Ethernet header's {limits.SHORTEST}; use --target interpreter"
             )
     longest = max((len(arrival.data) for arrival in arrivals), default=0)
     loaded = load(compiled, run=True, frags=longest > limits.LINEAR, memory=memory)
@@ -64,7 +64,7 @@ def _handle(loaded: XdpProgram, function: int, arrival: Arrival) -> list[tuple[s
     if done.verdict != _XDP_TX:
         raise NotAvailable(f"BPF_PROG_RUN ended with XDP verdict {done.verdict}")
     _, stream, puts, plan, _ = _RUN.unpack(state.lookup(_KEY) or b"")
-    streams = loaded.program.streams
+    streams = loaded.manifest.streams
     if puts == 1:
         return [(streams[stream], done.frame)]
     return [made for _ in range(puts) if (made := _copy(loaded, arrival.data, plan)) is not None]
@@ -79,4 +79,4 @@ def _copy(loaded: XdpProgram, packet: bytes, plan: int) -> tuple[str, bytes] | N
     if done.verdict == _XDP_DROP:
         return None
     state = loaded.maps["run"].lookup(_KEY) or b""
-    return loaded.program.streams[_RUN.unpack(state)[1]], done.frame
+    return loaded.manifest.streams[_RUN.unpack(state)[1]], done.frame

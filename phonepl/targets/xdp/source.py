@@ -10,7 +10,8 @@ from pathlib import Path
 from phonepl import ir
 from phonepl.compiler import Compiled
 from phonepl.targets.xdp.handlers import CELL, SPACE, Processor, locked_arrays, processor
-from phonepl.targets.xdp.limits import MAXIMUM_FRONT
+from phonepl.targets.xdp.limits import MAXIMUM_FRONT, MAXIMUM_PUTS
+from phonepl.targets.xdp.package import ArrayLayout, Manifest
 from phonepl.types import MAXIMUM_STORED_STRING, Type
 
 COPY = "put_copy"
@@ -20,20 +21,20 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Generated:
-    """A program in C; `functions` are those that are loaded, by stream; `plans`: puts written down."""
+    """A program in C, and what its loader must know."""
 
     text: str
-    functions: dict[str, str]
-    plans: int
+    manifest: Manifest
+    marked: bool
 
 
-def generate(compiled: Compiled, memory: bool = False) -> Generated:
-    """The program in C, self-contained. `memory`: see `handlers`."""
+def generate(compiled: Compiled, memory: bool = False, marked: bool = False) -> Generated:
+    """The program in C, self-contained. `memory`: see `handlers`. `marked`: the verifier tells lines."""
     program = compiled.program
     made = [processor(program, handler, memory) for handler in program.handlers]
     plans = max((each.plans for each in made), default=0)
     parts = [
-        f"/* {program.name}, compiled from {Path(compiled.file).name}. Generated: change the program instead. */",
+        f"/* {program.name}, compiled from {Path(compiled.file).name}. Generated. */",
         "#include <uapi/linux/bpf.h>",
         *_banner("data: constants, what a run counts, the arrays that all cores share"),
         *_constants(),
@@ -48,8 +49,39 @@ def generate(compiled: Compiled, memory: bool = False) -> Generated:
         parts += [*each.function, ""]
     parts += _banner("initialiser")
     parts += _initialiser(program)
-    functions = {each.stream: f"on_{each.stream}" for each in made}
-    return Generated("\n".join(parts) + "\n", functions, plans)
+    return Generated("\n".join(parts) + "\n", _manifest(program, made, plans), marked)
+
+
+def _manifest(program: ir.Program, made: Sequence[Processor], plans: int) -> Manifest:
+    locked = locked_arrays(program)
+    return Manifest(
+        program.name,
+        program.streams,
+        tuple(ArrayLayout(a.name, a.element.value, a.length, a.name in locked) for a in program.arrays),
+        {each.stream: f"on_{each.stream}" for each in made},
+        {stream: _most_puts(program, stream) for stream in program.streams},
+        plans,
+    )
+
+
+def _most_puts(program: ir.Program, stream: str) -> int:
+    """How often one packet can be put to the stream, at most MAXIMUM_PUTS."""
+    return min(MAXIMUM_PUTS, max((_puts(handler.body, stream) for handler in program.handlers), default=0))
+
+
+def _puts(block: ir.Block, stream: str) -> int:
+    count = 0
+    for statement in block:
+        match statement:
+            case ir.Put():
+                count += statement.stream == stream
+            case ir.If():
+                count += max(_puts(statement.then, stream), _puts(statement.otherwise, stream))
+            case ir.Scope():
+                count += _puts(statement.body, stream)
+            case ir.Loop():
+                count += statement.bound * _puts(statement.body, stream)
+    return count
 
 
 def _banner(title: str) -> list[str]:
@@ -162,9 +194,7 @@ def _scratch_access(made: Sequence[Processor]) -> list[str]:
 
 
 def _initialiser(program: ir.Program) -> list[str]:
-    lines = [
-        "/* main() runs once, in the loader: it makes the maps above, whose elements are 0 or empty, and attaches"
-    ]
+    lines = ["/* main() runs once, in the loader: it makes the maps above, all 0 or empty, and attaches"]
     routes = [f"{handler.stream} → on_{handler.stream}" for handler in program.handlers]
     lines += [f" * {', '.join(routes) or 'nothing'}.", " * Streams, by number:"]
     lines += [f" *   {number} {stream}" for number, stream in enumerate(program.streams)]

@@ -40,12 +40,12 @@ ZERO = Number.of(0)
 class Text:
     """Bytes in the program's memory: a String, or what a packet was given in front.
 
-    `bytes` is the C expression of their address; a constant's are in `constant`. `most` bounds the length.
+    `address` is the C expression for where they are; a constant's are in `constant`. `most` bounds the length.
     `indexed`: in a map's memory, where the verifier allows an offset that it does not know.
     `stable`: set once, so that it may be read later than now.
     """
 
-    bytes: str
+    address: str
     length: Number
     most: int
     constant: bytes | None = None
@@ -60,7 +60,7 @@ class Text:
         """A part at constant borders of a text whose length is constant."""
         if self.constant is not None:
             return Text.literal(self.constant[begin:end])
-        at = f"{self.bytes} + {begin}" if begin else self.bytes
+        at = f"{self.address} + {begin}" if begin else self.address
         return Text(at, Number.of(end - begin), end - begin, None, self.indexed, self.stable)
 
 

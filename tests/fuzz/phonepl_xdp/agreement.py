@@ -11,9 +11,9 @@ from phonepl.compiler import Compiled
 from phonepl.targets import Arrival
 from phonepl.targets.interpreter import Interpreter
 from phonepl.targets.xdp.limits import HEADROOM, SHORTEST
+from phonepl.targets.xdp.package import ArrayLayout
 from phonepl.targets.xdp.program import XdpProgram, load
 from phonepl.targets.xdp.runner import run_loaded
-from phonepl.types import Type
 
 
 def check_agreement(
@@ -36,23 +36,23 @@ def check_agreement(
                     drops.append(ir.TARGET_LIMIT)
             counted = {kind: drops.count(kind) for kind in ir.DROPS}
             assert (found, outcome.drops) == (puts, counted), f"packet {number}: {arrival.data.hex()}"
-        for array in loaded.program.arrays:
+        for array in loaded.manifest.arrays:
             assert _elements(loaded, array) == truth.arrays[array.name], array.name
     finally:
         loaded.close()
 
 
-def _elements(loaded: XdpProgram, array: ir.Array) -> list[int | bytes]:
+def _elements(loaded: XdpProgram, array: ArrayLayout) -> list[int | bytes]:
     held: Map | None = loaded.maps.get(f"array_{array.name}")
     if held is None:  # nothing uses it
-        return [b"" if array.element is Type.STRING else 0] * array.length
+        return [b"" if array.element == "String" else 0] * array.length
     return [_element(held, array, index) for index in range(array.length)]
 
 
-def _element(held: Map, array: ir.Array, index: int) -> int | bytes:
+def _element(held: Map, array: ArrayLayout, index: int) -> int | bytes:
     raw = held.lookup(struct.pack("=I", index)) or b""
-    if array.element is Type.STRING:
+    if array.element == "String":
         (length,) = struct.unpack_from("=I", raw, 4)
         return raw[8 : 8 + length]
-    size = 4 if array.element is Type.INT else 8
+    size = 4 if array.element == "int" else 8
     return int.from_bytes(raw[-size:], "little", signed=True)

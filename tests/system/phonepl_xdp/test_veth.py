@@ -56,7 +56,9 @@ def between(wires: Rig, source: str, file: str = "<test>") -> Iterator[XdpProgra
 
 def frames(count: int) -> list[bytes]:
     sizes = [14, 15, 60, 61, 100, 256, 257, 1000, 1400]
-    return [bytes((7 * at + number) & 255 for at in range(sizes[number % len(sizes)])) for number in range(count)]
+    return [
+        bytes((7 * at + number) & 255 for at in range(sizes[number % len(sizes)])) for number in range(count)
+    ]
 
 
 @pytest.mark.req("P32", "P66")
