@@ -121,11 +121,14 @@ class _Inference:
         held = env.get(local.name)
         if held is None:
             return Held(frozenset(), Range(0, 0))
-        if local.name == self._handler.packet.name and held.kinds == {_C, _M}:
-            if local.range.high <= HEAD:
-                return replace(held, kinds=frozenset({_C}))
-            if local.range.low > HEAD:
-                return replace(held, kinds=frozenset({_M}))
+        # All of a cached packet is in its head, so a longer one is held otherwise.
+        if local.range.low > held.head.high:
+            held = replace(held, kinds=held.kinds - {_C})
+        if local.range.low - held.head.high > held.tail_head.high:
+            held = replace(held, tail=held.tail - {_C})
+        # What arrives mixed is longer than its head.
+        if local.name == self._handler.packet.name and local.range.high <= HEAD:
+            held = replace(held, kinds=held.kinds - {_M})
         return held
 
     def _use(
