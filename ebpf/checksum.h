@@ -32,15 +32,14 @@ static __always_inline u64 sum_words(const u32 *words, const int count) {
     return sum;
 }
 
-/* CRC-32 (IEEE) over bytes in memory order, as zlib. */
+/* CRC-32 (IEEE) over bytes in memory order, as zlib; entry[k] has what a byte does to the k-th byte behind
+ * it. */
 static __always_inline u32 crc_byte(const struct crc_table *table, u32 crc) {
-    return table->entry[crc & 0xff] ^ (crc >> 8);
+    return table->entry[0][crc & 0xff] ^ (crc >> 8);
 }
 
 static __always_inline u32 crc_word(const struct crc_table *table, u32 crc, u32 word) {
     crc ^= word;
-    crc = crc_byte(table, crc);
-    crc = crc_byte(table, crc);
-    crc = crc_byte(table, crc);
-    return crc_byte(table, crc);
+    return table->entry[3][crc & 0xff] ^ table->entry[2][(crc >> 8) & 0xff] ^
+           table->entry[1][(crc >> 16) & 0xff] ^ table->entry[0][crc >> 24];
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* The common path: untagged IPv4/UDP that an exact flow sends into a channel with one slot, whose endpoint
- * lives. One hash lookup, then arrays. What is unusual, faulty or missing leaves for the full path before
- * anything was counted or written, so that one place decides about it. Each line here is measured
+/* The common path: untagged IPv4/UDP that a flow sends into a channel with one slot, whose endpoint lives.
+ * One hash lookup, two for a wild flow, then arrays. What is unusual, faulty or missing leaves for the full
+ * path before anything was counted or written, so that one place decides about it. Each line here is measured
  * (bench/prog_run.py). */
 
 #define UNUSUAL (-1000)
-#define UNUSUAL_MISSED (-1001) /* the exact flow was looked up in vain */
+#define UNUSUAL_MISSED (-1001) /* no flow, exact or wild */
 
 /* A verdict, or DROP_DEVICE_DROP negated, or one of the above. */
-static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, const struct link_row *from) {
+static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, struct link_row *from,
+                                       u32 ifindex) {
     void *data = start(ctx), *data_end = end(ctx);
     struct ethhdr *eth = data;
     struct iphdr *ip = data + sizeof(*eth);
@@ -29,7 +30,14 @@ static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, con
     u64 addresses = *(u64 *)&ip->saddr, ports = *(u32 *)&udp->source;
     u64 key[2] = {addresses, ports | (u64)IPPROTO_UDP << 32};
     struct flow4_row *row = flow4.lookup((struct flow4_key *)key);
-    if (!row) return UNUSUAL_MISSED;
+    u64 wild = 0;
+    if (!row) {
+        wild = 1;
+        key[0] = addresses & ~0xffffffffull;
+        key[1] = (ports & 0xffff0000) | (u64)IPPROTO_UDP << 32;
+        row = flow4.lookup((struct flow4_key *)key);
+        if (!row) return UNUSUAL_MISSED;
+    }
     if (!(row->links & scope) || ((u32)addresses & row->mask) != row->prefix) return UNUSUAL;
     struct channel_row *c = channel.lookup(&row->target);
     if (!c) return UNUSUAL;
@@ -37,6 +45,10 @@ static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, con
     if (!e || !e->plain4 || length > e->mtu || (e->unit && !alive(e->unit))) return UNUSUAL;
     struct traffic *counted = traffic.lookup(&row->target);
     if (!counted) return UNUSUAL;
+    if (wild) {
+        struct packet p = {.totals = t, .link = from, .ifindex = ifindex};
+        learn(&p, data, ip, udp, e, 4);
+    }
     t->common++;
     counted->packets++;
     counted->bytes += length;

@@ -70,7 +70,8 @@ static __always_inline int flowing4(struct packet *p, struct iphdr *ip, struct u
                             .source_port = udp->source,
                             .destination_port = udp->dest,
                             .protocol = IPPROTO_UDP};
-    struct flow4_row *row = p->missed ? NULL : flow4.lookup(&key);
+    if (p->missed) return missed(p, ip, udp, f, 4);
+    struct flow4_row *row = flow4.lookup(&key);
     if (!row) {
         key.source = 0;
         key.source_port = 0;

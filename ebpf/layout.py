@@ -240,7 +240,7 @@ class Config(ctypes.Structure):
 
 
 class CrcTable(ctypes.Structure):
-    _fields_: ClassVar = [("entry", u32 * 256)]
+    _fields_: ClassVar = [("entry", u32 * 256 * 4)]
 
 
 class DevmapValue(ctypes.Structure):

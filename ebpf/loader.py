@@ -121,8 +121,10 @@ class SteeringProgram:
     def _fill_crc(self) -> None:
         table = layout.CrcTable()
         for byte in range(256):
-            # The table's step for a byte is what CRC-32 makes of it from the state 0.
-            table.entry[byte] = zlib.crc32(bytes([byte]), 0xFFFFFFFF) ^ 0xFFFFFFFF
+            # What CRC-32 makes of a byte, and of one with up to three zeros behind it, from the state 0.
+            for behind in range(4):
+                done = zlib.crc32(bytes([byte, *bytes(behind)]), 0xFFFFFFFF)
+                table.entry[behind][byte] = done ^ 0xFFFFFFFF
         self._maps["crc"].update(rows.number(0), bytes(table))
 
     def attach(self, device: str) -> None:

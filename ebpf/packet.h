@@ -8,7 +8,7 @@ struct packet {
     u16 vlan;
     u16 length; /* of the IP packet */
     u8 tagged;
-    u8 missed; /* the exact flow, in the common path */
+    u8 missed; /* the common path found no flow */
     u8 ttl;
     u8 wild; /* found by a flow without source */
 };
@@ -50,7 +50,7 @@ static __always_inline u64 now(void) {
     struct trace *t = trace.lookup(&zero);
     if (t && t->now) return t->now;
 #endif
-    return bpf_ktime_get_ns();
+    return bpf_ktime_get_coarse_ns(); /* a few ms are enough, and it costs no look at the hardware */
 }
 
 /* The first of every EVENT_SAMPLE drops of a reason on a CPU makes an event; of packets that request a

@@ -87,7 +87,7 @@ int steer(struct xdp_md *ctx) {
     ifindex = given->ifindex;
 #endif
     struct link_row *from = link.lookup(&ifindex);
-    int common = from ? common_path(ctx, t, from) : UNUSUAL;
+    int common = from ? common_path(ctx, t, from, ifindex) : UNUSUAL;
     if (common >= 0) return common;
     struct packet p = {.totals = t, .link = from, .ifindex = ifindex, .missed = common == UNUSUAL_MISSED};
     if (common == -DROP_DEVICE_DROP) return finish(ctx, &p, common, 0);

@@ -256,7 +256,7 @@ struct config {
 };
 
 struct crc_table {
-    u32 entry[256];
+    u32 entry[4][256];
 };
 
 #define EVENT_FRAME 96
