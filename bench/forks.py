@@ -53,7 +53,7 @@ def forks() -> Iterator[Result]:
                     rates[name].append(made.mpps(frames, MANY // 4))
     for name, values in rates.items():
         conditions = (
-            f"{BRANCHES} copies with a rewrite each to one veth, live frames of 64 B, generator and path on core "
-            f"{CPU}, copies that arrived counted; median of {ROUNDS} rounds, noise ±{noise(values):.0%}"
+            f"{BRANCHES} copies with a rewrite each to one veth, live frames of 64 B, generator and path on "
+            f"core {CPU}, arrivals counted; median of {ROUNDS} rounds, noise ±{noise(values):.0%}"
         )
         yield Result(f"fork_copies_mpps_{name}", statistics.median(values), "Mpps", None, {}, conditions)

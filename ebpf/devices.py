@@ -6,7 +6,10 @@ pyroute2 wants an event loop of its own, so it runs in a short thread, which inh
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import socket
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +25,7 @@ Result = TypeVar("Result")
 XDP_NATIVE = 1 << 2
 _NDO_XMIT = 1 << 2
 _DEV_GET = 1
+_SIOCETHTOOL, _ETHTOOL_SGRO = 0x8946, 0x2C
 
 
 class _NetdevMessage(genlmsg):  # type: ignore[misc]
@@ -104,6 +108,23 @@ def create_veth(name: str, peer: str, mtu: int) -> None:
                 route.link("set", index=route.link_lookup(ifname=end)[0], mtu=mtu, state="up")
 
     _apart(work)
+
+
+def set_down(name: str) -> None:
+    def work() -> None:
+        with IPRoute() as route:
+            route.link("set", index=route.link_lookup(ifname=name)[0], state="down")
+
+    _apart(work)
+
+
+def enable_gro(name: str) -> None:
+    """So that a veth whose program is at the other end, or nowhere, takes redirected frames."""
+    value = struct.pack("=II", _ETHTOOL_SGRO, 1)
+    held = ctypes.create_string_buffer(value, len(value))
+    request = struct.pack("16sQ8x", name.encode()[:15], ctypes.addressof(held))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCETHTOOL, request)
 
 
 def delete_device(name: str) -> None:
