@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from tests.conformance.bmv2 import bmv2
 from tests.conformance.plane import DataPlane, OraclePlane
 from tests.conformance.wires import wires
 from tests.conformance.xdp_live import XdpLive
@@ -21,4 +22,5 @@ PLANES: dict[str, Callable[[], AbstractContextManager[DataPlane]]] = {
     "oracle": lambda: nullcontext(OraclePlane()),
     "xdp_test_run": lambda: nullcontext(XdpTestRun()),
     "xdp_live": _xdp_live,
+    "bmv2": bmv2,
 }

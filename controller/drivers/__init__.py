@@ -1,0 +1,1 @@
+"""What the control unit drives beside units: switches."""

@@ -1,0 +1,1 @@
+"""Steering rows on a P4 switch, by P4Runtime."""

@@ -1,0 +1,330 @@
+"""Steering rows as entries of the P4 pipeline's tables, and back: data in, data out.
+
+Keys and parameters stand in the order of ``p4/v1model/steering.p4``; all matches are exact.  It differs from
+the model in this: rows of ``flow`` without a source stand in ``flow_wild``; the row of a fork's copy 0 also
+tells the number of copies, which is the number of the multicast group that makes them; a slot without a
+backup has the backup 0, which is no endpoint's number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+from controller.steering.model import (
+    UDP,
+    Address,
+    Channel,
+    Endpoint,
+    EndpointKind,
+    Flow,
+    FlowKey,
+    ForkBranch,
+    ForkKey,
+    Link,
+    LinkKey,
+    LinkKind,
+    LinkScope,
+    Mac,
+    Network,
+    Peer,
+    PeerKey,
+    Selector,
+    Slot,
+    SlotKey,
+    Socket,
+    Tables,
+    Target,
+    TargetKind,
+    Unit,
+    Unmatched,
+)
+from dipronn.errors import DipronnError
+
+FORK_BRANCHES = 256
+"""``FORK_BRANCHES`` of ``p4/shared/sizes.p4``: a fork has fewer copies."""
+
+
+class NotForSwitches(DipronnError):
+    """A row that an edge switch cannot hold; says which and why."""
+
+
+@dataclass(frozen=True)
+class EntryKey:
+    table: str
+    match: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.table}({', '.join(map(str, self.match))})"
+
+
+@dataclass(frozen=True)
+class Action:
+    name: str
+    parameters: tuple[int, ...] = ()
+
+
+Entries = dict[EntryKey, Action]
+
+
+class Ports:
+    """Device names and the switch's port numbers for them."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        self._numbers = dict(numbers)
+        self._names = {number: name for name, number in numbers.items()}
+
+    def number(self, device: str) -> int:
+        if device not in self._numbers:
+            known = ", ".join(sorted(self._numbers)) or "none"
+            raise NotForSwitches(f"the switch has no port named {device!r}; it has {known}")
+        return self._numbers[device]
+
+    def name(self, number: int) -> str:
+        return self._names.get(number, f"port {number}")
+
+
+# encode
+
+
+def encode(tables: Tables, ports: Ports) -> Entries:
+    """The entries for these rows.  Endpoints without a device are left out: their next hop is not known yet.
+
+    Raises ``NotForSwitches``.
+    """
+    entries: Entries = {}
+    for binding_key in tables.binding:
+        raise NotForSwitches(f"binding {binding_key}: a switch has no guests")
+    for link_key, link in tables.link.items():
+        entries[EntryKey("link", (ports.number(link_key.device), link_key.vlan))] = _link(link_key, link)
+    for flow_key, flow in tables.flow.items():
+        entries[_flow_key(flow_key)] = _flow(flow_key, flow)
+    for peer_key, peer in tables.peer.items():
+        entries[encode_peer_key(peer_key)] = encode_peer(peer, ports)
+    for fork_key, branch in tables.fork.items():
+        copies = _copies(tables, fork_key.fork) if fork_key.copy == 0 else 0
+        entries[EntryKey("fork", (fork_key.fork, fork_key.copy))] = Action("branch", (branch.channel, copies))
+    for number, channel in tables.channel.items():
+        numbers = (channel.selector, channel.mask, channel.group, channel.session, channel.control_group)
+        entries[EntryKey("channel", (number,))] = Action("set_channel", tuple(map(int, numbers)))
+    for slot_key, slot in tables.slot.items():
+        entries[EntryKey("slot", (slot_key.group, slot_key.index))] = Action(
+            "set_slot", (slot.endpoint, slot.backup or 0)
+        )
+    for number, endpoint in tables.endpoint.items():
+        if endpoint.device:
+            entries[EntryKey("endpoint", (number,))] = _endpoint(number, endpoint, ports)
+    for number, unit in tables.unit.items():
+        entries[EntryKey("unit", (number,))] = encode_unit(unit)
+    return entries
+
+
+def groups(entries: Iterable[tuple[EntryKey, Action]]) -> set[int]:
+    """The multicast groups that the entries need: group n makes the copies 0 to n - 1."""
+    sizes = {action.parameters[1] for key, action in entries if key.table == "fork"}
+    return {size for size in sizes if size > 1}
+
+
+def encode_unit(unit: Unit) -> Action:
+    return Action("alive" if unit.alive else "dead")
+
+
+def encode_peer_key(key: PeerKey) -> EntryKey:
+    six, local = _address(key.local.address)
+    remote = _address(key.remote.address)[1]
+    return EntryKey("peer", (six, local, key.local.port, remote, key.remote.port))
+
+
+def encode_peer(peer: Peer, ports: Ports) -> Action:
+    return Action(
+        "answer",
+        (
+            ports.number(peer.device),
+            peer.vlan,
+            _mac(peer.source_mac),
+            _mac(peer.destination_mac),
+            *_source(peer.source),
+            peer.mtu,
+        ),
+    )
+
+
+def _link(key: LinkKey, link: Link) -> Action:
+    if link.kind not in (LinkKind.OUTSIDE, LinkKind.NODE):
+        raise NotForSwitches(f"link {key}: a switch has no links of kind {link.kind.name.lower()}")
+    return Action("set_link", (int(link.kind), _mac(link.mac), int(link.unmatched)))
+
+
+def _flow_key(key: FlowKey) -> EntryKey:
+    if key.protocol != UDP:
+        raise NotForSwitches(f"flow {key}: only UDP is steered")
+    six, destination = _address(key.destination.address)
+    if key.source is None:
+        return EntryKey("flow_wild", (six, destination, key.destination.port))
+    source = _address(key.source.address)[1]
+    return EntryKey("flow", (six, destination, key.destination.port, source, key.source.port))
+
+
+def _flow(key: FlowKey, flow: Flow) -> Action:
+    network = mask = 0
+    if flow.permitted_source is not None:
+        if flow.permitted_source.version != key.destination.address.version:
+            raise NotForSwitches(
+                f"flow {key}: the permitted source {flow.permitted_source} is of another family"
+            )
+        network, mask = int(flow.permitted_source.network_address), int(flow.permitted_source.netmask)
+    return Action("set_target", (int(flow.target.kind), flow.target.id, int(flow.links), network, mask))
+
+
+def _copies(tables: Tables, fork: int) -> int:
+    """Up to the first gap."""
+    count = 0
+    while ForkKey(fork, count) in tables.fork:
+        count += 1
+    if count >= FORK_BRANCHES:
+        raise NotForSwitches(f"fork {fork}: {count} copies, a switch makes at most {FORK_BRANCHES - 1}")
+    return count
+
+
+def _endpoint(number: int, endpoint: Endpoint, ports: Ports) -> Action:
+    if endpoint.kind not in (EndpointKind.NODE, EndpointKind.RECEIVER):
+        raise NotForSwitches(f"endpoint {number}: a switch has no {endpoint.kind.name.lower()} behind it")
+    six, destination = _address(endpoint.destination.address)
+    return Action(
+        "set_endpoint",
+        (
+            int(endpoint.kind),
+            ports.number(endpoint.device),
+            endpoint.vlan,
+            _mac(endpoint.source_mac),
+            _mac(endpoint.destination_mac),
+            six,
+            destination,
+            endpoint.destination.port,
+            *_source(endpoint.source),
+            endpoint.mtu,
+            endpoint.unit,
+        ),
+    )
+
+
+def _source(source: Socket | None) -> tuple[int, int, int]:
+    """Whether to write it; address and port."""
+    return (0, 0, 0) if source is None else (1, _address(source.address)[1], source.port)
+
+
+def _address(address: Address) -> tuple[int, int]:
+    """Whether it is of IPv6; its number."""
+    return int(address.version == 6), int(address)
+
+
+def _mac(mac: Mac) -> int:
+    return int.from_bytes(mac.octets, "big")
+
+
+# decode
+
+
+def decode(entries: Entries, ports: Ports) -> Tables:
+    """The rows that ``encode`` makes these entries of, without ``public``, which an edge has no use for."""
+    tables = Tables()
+    for key, action in entries.items():
+        match, values = key.match, iter(action.parameters)
+        match key.table:
+            case "link":
+                kind, mac, unmatched = values
+                tables.link[LinkKey(ports.name(match[0]), match[1])] = Link(
+                    LinkKind(kind), _read_mac(mac), Unmatched(unmatched)
+                )
+            case "flow" | "flow_wild":
+                tables.flow[_read_flow_key(match)] = _read_flow(match[0], values)
+            case "peer":
+                six = match[0]
+                local, remote = _read_socket(six, *match[1:3]), _read_socket(six, *match[3:5])
+                tables.peer[PeerKey(local, remote)] = Peer(
+                    ports.name(next(values)),
+                    next(values),
+                    _read_mac(next(values)),
+                    _read_mac(next(values)),
+                    _read_source(six, values),
+                    next(values),
+                )
+            case "fork":
+                tables.fork[ForkKey(*match)] = ForkBranch(next(values))
+            case "channel":
+                tables.channel[match[0]] = Channel(Selector(next(values)), *values)
+            case "slot":
+                endpoint, backup = values
+                tables.slot[SlotKey(*match)] = Slot(endpoint, backup or None)
+            case "endpoint":
+                tables.endpoint[match[0]] = _read_endpoint(values, ports)
+            case "unit":
+                tables.unit[match[0]] = Unit(action.name == "alive")
+            case other:
+                raise ValueError(f"no such table: {other}")
+    return tables
+
+
+def representable(tables: Tables) -> Tables:
+    """The rows as ``decode`` gives them back."""
+    endpoint = {number: replace(row, public=None) for number, row in tables.endpoint.items() if row.device}
+    flow = {key: _without_any(row) for key, row in tables.flow.items()}
+    return replace(tables, endpoint=endpoint, flow=flow)
+
+
+def _without_any(flow: Flow) -> Flow:
+    """A prefix that permits everyone is none."""
+    anyone = flow.permitted_source is not None and flow.permitted_source.prefixlen == 0
+    return replace(flow, permitted_source=None) if anyone else flow
+
+
+def _read_flow_key(match: tuple[int, ...]) -> FlowKey:
+    six = match[0]
+    source = _read_socket(six, *match[3:5]) if len(match) > 3 else None
+    return FlowKey(UDP, _read_socket(six, *match[1:3]), source)
+
+
+def _read_flow(six: int, values: Iterator[int]) -> Flow:
+    kind, target, links, network, mask = values
+    permitted: Network | None = None
+    if mask:
+        permitted = ip_network((_read_address(six, network), mask.bit_count()))
+    return Flow(Target(TargetKind(kind), target), LinkScope(links), permitted)
+
+
+def _read_endpoint(values: Iterator[int], ports: Ports) -> Endpoint:
+    kind, port, vlan, source_mac, destination_mac, six, destination, destination_port = (
+        next(values) for _ in range(8)
+    )
+    source = _read_source(six, values)
+    mtu, unit = values
+    return Endpoint(
+        EndpointKind(kind),
+        ports.name(port),
+        _read_mac(source_mac),
+        _read_mac(destination_mac),
+        _read_socket(six, destination, destination_port),
+        vlan,
+        source,
+        None,
+        mtu,
+        unit,
+    )
+
+
+def _read_source(six: int, values: Iterator[int]) -> Socket | None:
+    written, address, port = next(values), next(values), next(values)
+    return _read_socket(six, address, port) if written else None
+
+
+def _read_socket(six: int, address: int, port: int) -> Socket:
+    return Socket(_read_address(six, address), port)
+
+
+def _read_address(six: int, number: int) -> Address:
+    return IPv6Address(number) if six else IPv4Address(number)
+
+
+def _read_mac(number: int) -> Mac:
+    return Mac(number.to_bytes(6, "big"))

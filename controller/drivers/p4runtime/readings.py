@@ -1,0 +1,104 @@
+"""What a switch tells: its counters in the node's words, and the peers that it wants to learn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from finsy.proto import p4r
+
+from controller.drivers.p4runtime.entries import EntryKey, Ports
+from controller.drivers.p4runtime.pipeline import Pipeline
+from controller.steering.drops import Drop
+from controller.steering.model import Address, Mac, Peer, PeerKey, Socket
+from controller.steering.outcome import Counters, PacketCount
+
+ETHERNET = 14
+LEARNT_MTU = 1500
+SURPLUS_BITS = 16
+_FATES = ("sent", "to_host", "drops")
+_CAUSES = ("learnt", "forked", "received")
+"""Read after the fates: while packets are under way, causes may then be ahead of fates but never behind."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A peer that the switch met (step 20 of ``docs/steering.md``)."""
+
+    key: PeerKey
+    row: Peer
+
+
+def node_entities(pipeline: Pipeline) -> list[p4r.Entity]:
+    """What to read for ``node_counters``, in this order."""
+    return [pipeline.counter(name) for name in (*_FATES, *_CAUSES)]
+
+
+def node_counters(pipeline: Pipeline, entities: Iterable[p4r.Entity]) -> tuple[Counters, int]:
+    """All counters but the channels', and how many peers were reported for learning."""
+    names = {number: name for name, number in pipeline.counters.items()}
+    cells: dict[str, Counter[int]] = {name: Counter() for name in names.values()}
+    for entity in entities:
+        entry = entity.counter_entry
+        if entry.data.packet_count:
+            cells[names[entry.counter_id]][entry.index.index] = entry.data.packet_count
+    counters = Counters(
+        received=cells["received"].total(),
+        copies=sum((size - 1) * count for size, count in cells["forked"].items()),
+        sent=cells["sent"].total(),
+        to_host=cells["to_host"].total(),
+        drops=Counter({Drop(reason): count for reason, count in cells["drops"].items()}),
+    )
+    return counters, cells["learnt"].total()
+
+
+def channel_entities(pipeline: Pipeline, channels: Iterable[int]) -> Iterator[p4r.Entity]:
+    """What to read for ``channel_counts``: a channel's own counter and its cells of ``surplus``."""
+    for channel in channels:
+        entry = pipeline.message(EntryKey("channel", (channel,))).table_entry
+        yield p4r.Entity(direct_counter_entry=p4r.DirectCounterEntry(table_entry=entry))
+        for index in surplus_cells(channel):
+            yield pipeline.counter("surplus", index)
+
+
+def surplus_cells(channel: int) -> range:
+    """The channel's cells of the counter array ``surplus``."""
+    return range(channel * SURPLUS_BITS, (channel + 1) * SURPLUS_BITS)
+
+
+def channel_counts(pipeline: Pipeline, entities: Iterable[p4r.Entity]) -> dict[int, PacketCount]:
+    """Packets and bytes of IP packets by channel.
+
+    The switch counts bytes of whole frames; from these go 14 per packet and what ``surplus``
+    holds, bit by bit.
+    """
+    counts: dict[int, PacketCount] = {}
+    surplus: Counter[int] = Counter()
+    for entity in entities:
+        if entity.HasField("direct_counter_entry"):
+            entry = entity.direct_counter_entry
+            channel = int.from_bytes(entry.table_entry.match[0].exact.value, "big")
+            packets = entry.data.packet_count
+            counts[channel] = PacketCount(packets, entry.data.byte_count - ETHERNET * packets)
+        elif entity.counter_entry.data.packet_count:
+            channel, bit = divmod(entity.counter_entry.index.index, SURPLUS_BITS)
+            surplus[channel] += entity.counter_entry.data.packet_count << bit
+    for channel, extra in surplus.items():
+        counts[channel].bytes -= extra
+    return counts
+
+
+def read_learnt(digest: p4r.DigestList, ports: Ports) -> Iterator[Learnt]:
+    """The members in the order of ``learn_t`` in ``p4/v1model/steering.p4``."""
+    for item in digest.data:
+        values = [int.from_bytes(member.bitstring, "big") for member in item.struct.members]
+        six, local, local_port, remote, remote_port, port, vlan, source_mac, destination_mac = values
+        key = PeerKey(Socket(_address(six, local), local_port), Socket(_address(six, remote), remote_port))
+        macs = (Mac(mac.to_bytes(6, "big")) for mac in (source_mac, destination_mac))
+        yield Learnt(key, Peer(ports.name(port), vlan, *macs, None, LEARNT_MTU))
+
+
+def _address(six: int, number: int) -> Address:
+    return IPv6Address(number) if six else IPv4Address(number)

@@ -1,0 +1,348 @@
+"""The session with one switch: primary controller of it whenever that can be had, joined again for ever.
+
+finsy brings the messages and reads the errors. The channel is our own: finsy's takes 4 MB at most, which is
+less than a full table in bmv2's one answer, and waits 10 s before it joins again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import NoReturn
+
+import grpc
+import structlog
+from finsy.p4client import P4RpcStatus
+from finsy.proto import p4r, p4r_grpc
+
+from controller.drivers.p4runtime.apply import GROUP_TABLE, Change, group_action, group_key
+from controller.drivers.p4runtime.entries import Entries
+from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT, Pipeline, encode_number
+from dipronn.errors import DipronnError, Unavailable
+
+_log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 0.2
+"""Between attempts to reach a switch."""
+RPC_SECONDS = 20.0
+"""For one request; the largest is a full table."""
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+_OK, _NOT_FOUND = 0, 5
+
+Call = grpc.aio.StreamStreamCall[p4r.StreamMessageRequest, p4r.StreamMessageResponse]
+
+
+class Pushed(Enum):
+    """Whether the switch had our pipeline already."""
+
+    KEPT = 1
+    ANEW = 2
+
+
+class Switch:
+    """One switch behind its P4Runtime server.
+
+    ``ready`` is awaited whenever the switch has become ours, with its pipeline in place; ``packet`` gets each
+    packet-in (port, frame), ``digest`` each digest list, already acknowledged.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        device_id: int,
+        election_id: int,
+        pipeline: Pipeline,
+        *,
+        ready: Callable[[Pushed], Awaitable[None]],
+        packet: Callable[[int, bytes], None],
+        digest: Callable[[p4r.DigestList], None],
+    ) -> None:
+        self.address = address
+        self.pipeline = pipeline
+        self._device_id = device_id
+        self._election_id = p4r.Uint128(low=election_id)
+        self._ready, self._packet, self._digest = ready, packet, digest
+        self._stub: p4r_grpc.P4RuntimeAsyncStub | None = None
+        self._outgoing: asyncio.Queue[p4r.StreamMessageRequest] = asyncio.Queue()
+        self._primary = asyncio.Event()
+        self._demoted = asyncio.Event()
+        self._broken = asyncio.Event()
+        self._up = asyncio.Event()
+        self._told = ""
+        self.trouble = f"switch {address}: not reached yet"
+        """Why the switch is not ours now."""
+
+    @property
+    def up(self) -> bool:
+        """The switch is ours and ready."""
+        return self._up.is_set()
+
+    async def require_up(self, patience: float | None) -> None:
+        """Return once the switch is ours and ready. Raises Unavailable after ``patience`` seconds, if any."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._up.wait()
+        except TimeoutError:
+            raise Unavailable(self.trouble) from None
+
+    async def run(self) -> NoReturn:
+        """Be the switch's primary controller; after every break try again."""
+        while True:
+            try:
+                await self._session()
+            except grpc.aio.AioRpcError as error:
+                self._say(f"switch {self.address}: {error.code().name.lower()}: {error.details()}")
+            except DipronnError as error:
+                self._say(str(error))
+            except Exception as error:
+                _log.exception("the session with the switch broke", switch=self.address)
+                self._say(f"switch {self.address}: {error!r}")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _say(self, trouble: str) -> None:
+        self.trouble = trouble
+        # What lasts is told once, not with every attempt.
+        (_log.debug if trouble == self._told else _log.warning)("the switch is not ours", why=trouble)
+        self._told = trouble
+
+    # the session
+
+    async def _session(self) -> None:
+        async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
+            self._stub = p4r_grpc.P4RuntimeStub(channel)
+            call: Call = self._stub.StreamChannel()
+            self._outgoing = asyncio.Queue()
+            self._primary.clear()
+            self._broken.clear()
+            await self._arbitrate()
+            tasks = [
+                asyncio.create_task(self._broken.wait(), name="break"),
+                asyncio.create_task(self._write_stream(call), name="to the switch"),
+                asyncio.create_task(self._read_stream(call), name="from the switch"),
+                asyncio.create_task(self._take_over(), name="take over the switch"),
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                self._up.clear()
+                self._stub = None
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                call.cancel()
+
+    async def _arbitrate(self) -> None:
+        update = p4r.MasterArbitrationUpdate(device_id=self._device_id, election_id=self._election_id)
+        await self._outgoing.put(p4r.StreamMessageRequest(arbitration=update))
+
+    async def _write_stream(self, call: Call) -> None:
+        try:
+            while True:
+                await call.write(await self._outgoing.get())
+        except asyncio.InvalidStateError:  # the call is over; its status is the reader's to tell
+            await asyncio.Event().wait()
+
+    async def _read_stream(self, call: Call) -> None:
+        async for message in call:
+            match message.WhichOneof("update"):
+                case "arbitration":
+                    await self._arbitrated(message.arbitration)
+                case "packet":
+                    values = {each.metadata_id: each.value for each in message.packet.metadata}
+                    port = int.from_bytes(values.get(self._ingress_port, b""), "big")
+                    self._packet(port, message.packet.payload)
+                case "digest":
+                    digest = message.digest
+                    ack = p4r.DigestListAck(digest_id=digest.digest_id, list_id=digest.list_id)
+                    self._outgoing.put_nowait(p4r.StreamMessageRequest(digest_ack=ack))
+                    self._digest(digest)
+                case "error":
+                    _log.error("the switch complains", why=message.error.message)
+        raise Unavailable(f"switch {self.address}: ended the session")
+
+    async def _arbitrated(self, update: p4r.MasterArbitrationUpdate) -> None:
+        """Who is primary has been decided, perhaps anew."""
+        if update.election_id == self._election_id and update.status.code == _OK:
+            self._demoted.clear()
+            self._primary.set()
+            return
+        self._primary.clear()
+        self._demoted.set()
+        self._up.clear()
+        if update.status.code == _NOT_FOUND:
+            await self._arbitrate()  # nobody is: the former one has left
+            return
+        self._say(
+            f"switch {self.address}: another controller is primary (election id {update.election_id.low}, "
+            f"ours is {self._election_id.low}); end it, or give this agent a higher election_id"
+        )
+
+    async def _take_over(self) -> None:
+        """Whenever we are primary: have our pipeline there, then let the agent converge."""
+        while True:
+            await self._primary.wait()
+            pushed = await self._push()
+            await self._subscribe()
+            await self._ready(pushed)
+            if self._primary.is_set():
+                self._up.set()
+                self._told = ""
+                _log.info("the switch is ours", switch=self.address, pipeline=pushed.name.lower())
+            await self._demoted.wait()
+
+    async def _push(self) -> Pushed:
+        request = p4r.GetForwardingPipelineConfigRequest(
+            device_id=self._device_id,
+            response_type=p4r.GetForwardingPipelineConfigRequest.ResponseType.COOKIE_ONLY,
+        )
+        try:
+            answer = await self._service().GetForwardingPipelineConfig(request, timeout=RPC_SECONDS)
+            if answer.config.cookie.cookie == self.pipeline.cookie:
+                return Pushed.KEPT
+            _log.warning("the switch runs another pipeline; ours replaces it", switch=self.address)
+            # A new pipeline may leave former multicast groups with stale replicas.
+            await self._forget_groups()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:  # it has no pipeline
+                raise
+        await self._service().SetForwardingPipelineConfig(
+            p4r.SetForwardingPipelineConfigRequest(
+                device_id=self._device_id,
+                election_id=self._election_id,
+                action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+                config=self.pipeline.forwarding(),
+            ),
+            timeout=RPC_SECONDS,
+        )
+        return Pushed.ANEW
+
+    async def _forget_groups(self) -> None:
+        groups = await self.read([_any_group()])
+        if groups:
+            await self._send_updates([p4r.Update(type=p4r.Update.DELETE, entity=group) for group in groups])
+
+    async def _subscribe(self) -> None:
+        """To every digest, at once; a modified subscription is the same one."""
+        config = p4r.DigestEntry.Config(max_timeout_ns=0, max_list_size=1, ack_timeout_ns=1_000_000_000)
+        for number in self.pipeline.digests.values():
+            entity = p4r.Entity(digest_entry=p4r.DigestEntry(digest_id=number, config=config))
+            if await self._send_updates([p4r.Update(type=p4r.Update.INSERT, entity=entity)]):
+                refused = await self._send_updates([p4r.Update(type=p4r.Update.MODIFY, entity=entity)])
+                if refused:
+                    raise Unavailable(f"switch {self.address}: no digests: {refused[0]}")
+
+    # requests
+
+    def _service(self) -> p4r_grpc.P4RuntimeAsyncStub:
+        if self._stub is None:
+            raise Unavailable(self.trouble)
+        return self._stub
+
+    async def read(self, entities: Iterable[p4r.Entity]) -> list[p4r.Entity]:
+        """What the switch has of these. Raises Unavailable."""
+        request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
+        try:
+            found: list[p4r.Entity] = []
+            async for answer in self._service().Read(request, timeout=RPC_SECONDS):
+                found += answer.entities
+            return found
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable(f"switch {self.address}: {error.details()}") from error
+
+    async def read_entries(self) -> Entries:
+        """Every entry and multicast group, table by table."""
+        found: Entries = {}
+        for table in self.pipeline.tables.values():
+            wanted = p4r.Entity(table_entry=p4r.TableEntry(table_id=table.id))
+            found |= self.pipeline.entries(iter(await self.read([wanted])))
+        for entity in await self.read([_any_group()]):
+            group = entity.packet_replication_engine_entry.multicast_group_entry
+            copies = sorted(replica.instance for replica in group.replicas)
+            found[group_key(group.multicast_group_id)] = group_action(copies)
+        return found
+
+    async def write(self, changes: Sequence[Change]) -> Mapping[int, str]:
+        """See ``apply.Writer``."""
+        updates, owners = [], []
+        for index, change in enumerate(changes):
+            for update in self._updates(change):
+                updates.append(update)
+                owners.append(index)
+        refused = await self._send_updates(updates)
+        return {owners[number]: why for number, why in refused.items()}
+
+    def _updates(self, change: Change) -> list[p4r.Update]:
+        delete, insert, modify = p4r.Update.DELETE, p4r.Update.INSERT, p4r.Update.MODIFY
+        if change.key.table == GROUP_TABLE:
+            gone = [p4r.Update(type=delete, entity=_group(change.key.match[0], ()))] if change.before else []
+            if change.after is None:
+                return gone
+            # Made afresh: a modified group may keep replicas.
+            return [
+                *gone,
+                p4r.Update(type=insert, entity=_group(change.key.match[0], change.after.parameters)),
+            ]
+        kind = delete if change.after is None else insert if change.before is None else modify
+        return [p4r.Update(type=kind, entity=self.pipeline.message(change.key, change.after))]
+
+    async def _send_updates(self, updates: Sequence[p4r.Update]) -> dict[int, str]:
+        """What was refused, by its index. Raises Unavailable if nothing, or nobody knows what, was done."""
+        request = p4r.WriteRequest(device_id=self._device_id, election_id=self._election_id, updates=updates)
+        try:
+            await self._service().Write(request, timeout=RPC_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            status = P4RpcStatus.from_rpc_error(error)
+            if not status.details:
+                self._broken.set()  # the next session reads what there is
+                raise Unavailable(f"switch {self.address}: {status.message}") from error
+            return {
+                number: f"{each.canonical_code.name.lower()}{f': {each.message}' if each.message else ''}"
+                for number, each in status.details.items()
+            }
+        return {}
+
+    def send_packet(self, port: int, frame: bytes) -> None:
+        """Let a frame leave by a port, if the switch is there; nobody says whether it did."""
+        packet = p4r.PacketOut(payload=frame)
+        for number, value in ((self._egress_port, port), (self._egress_padding, 0)):
+            packet.metadata.add(metadata_id=number, value=encode_number(value))
+        self._outgoing.put_nowait(p4r.StreamMessageRequest(packet=packet))
+
+    @property
+    def _ingress_port(self) -> int:
+        return self._metadata("packet_in", "ingress_port")
+
+    @property
+    def _egress_port(self) -> int:
+        return self._metadata("packet_out", "egress_port")
+
+    @property
+    def _egress_padding(self) -> int:
+        return self._metadata("packet_out", "padding")
+
+    def _metadata(self, header: str, name: str) -> int:
+        for each in self.pipeline.info.controller_packet_metadata:
+            if each.preamble.name == header:
+                return next(field.id for field in each.metadata if field.name == name)
+        raise Unavailable(f"the compiled P4 pipeline has no {header}; run `make p4`")
+
+
+def _any_group() -> p4r.Entity:
+    return _group(0, ())
+
+
+def _group(number: int, copies: Sequence[int]) -> p4r.Entity:
+    group = p4r.MulticastGroupEntry(multicast_group_id=number)
+    for copy in copies:
+        group.replicas.add(egress_port=CONTROLLER_PORT, instance=copy)
+    return p4r.Entity(
+        packet_replication_engine_entry=p4r.PacketReplicationEngineEntry(multicast_group_entry=group)
+    )

@@ -1,0 +1,73 @@
+// Reads Ethernet, at most one VLAN tag, IP without options, UDP. It judges nothing: a header that is cut short is
+// left invalid, and the checks that follow name the reason.
+#ifndef PARSER_P4
+#define PARSER_P4
+
+parser FrameParser(packet_in packet, inout headers_t headers, out bit<1> double_tagged, out bit<1> ipv6_extension) {
+    state start {
+        double_tagged = 0;
+        ipv6_extension = 0;
+        packet.extract(headers.ethernet);
+        transition select(headers.ethernet.type) {
+            TYPE_VLAN: tag;
+            TYPE_SERVICE_VLAN: tag;
+            TYPE_IPV4: ipv4;
+            TYPE_IPV6: ipv6;
+            default: accept;
+        }
+    }
+
+    state tag {
+        packet.extract(headers.vlan);
+        transition select(headers.vlan.type) {
+            TYPE_VLAN: second_tag;
+            TYPE_SERVICE_VLAN: second_tag;
+            TYPE_IPV4: ipv4;
+            TYPE_IPV6: ipv6;
+            default: accept;
+        }
+    }
+
+    state second_tag {
+        double_tagged = 1;
+        transition accept;
+    }
+
+    state ipv4 {
+        packet.extract(headers.ipv4);
+        transition select(headers.ipv4.header_words, headers.ipv4.protocol) {
+            (5, PROTOCOL_UDP): udp;
+            default: accept;
+        }
+    }
+
+    state ipv6 {
+        packet.extract(headers.ipv6);
+        transition select(headers.ipv6.protocol) {
+            PROTOCOL_UDP: udp;
+            0: extension;
+            43: extension;
+            44: extension;
+            51: extension;
+            60: extension;
+            135: extension;
+            139: extension;
+            140: extension;
+            253: extension;
+            254: extension;
+            default: accept;
+        }
+    }
+
+    state extension {
+        ipv6_extension = 1;
+        transition accept;
+    }
+
+    state udp {
+        packet.extract(headers.udp);
+        transition accept;
+    }
+}
+
+#endif
