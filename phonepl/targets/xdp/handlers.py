@@ -168,16 +168,22 @@ class _Writer:
             packet = site.packet
             length = self._arrived_length
             size = packet.size
+            if not packet.texts and packet.begin.value == 0 and packet.end.text == length:
+                self._leave(site.stream)
+                continue
             self._emit(
                 f"s32 made = shape(ctx, {length}, {size.text}, {packet.begin.text}, {packet.end.text});"
             )
             self._emit("if (made < 0)")
             self._emit("    return drop(-made, 1);")
             self._write_front(packet, size)
-            self._emit(f"return leave(ctx, {site.stream}); /* {self.streams[site.stream]} */")
-            self.depth -= 1
-            self._emit("}")
+            self._leave(site.stream)
         self._emit("return drop(NO_PUT, 1);")
+
+    def _leave(self, stream: int) -> None:
+        self._emit(f"return leave(ctx, {stream}); /* {self.streams[stream]} */")
+        self.depth -= 1
+        self._emit("}")
 
     def _write_front(self, packet: Gathered, size: Number) -> None:
         """The texts into the packet that has been made as long as it must be."""

@@ -6,7 +6,8 @@
  * know it.
  */
 
-#define FRAME_SHORTEST 14 /* the kernel cuts no frame shorter */
+#define FRAME_SHORTEST 14 /* an Ethernet header */
+#define FRAME_LONGEST (1 << 20)
 #define KEEP asm volatile("" ::: "memory")
 
 #ifdef PHONEPL_MARK
@@ -36,15 +37,17 @@ static __always_inline u8 *end(struct xdp_md *ctx) {
     return (u8 *)(long)ctx->data_end;
 }
 
-/* In two steps: the verifier allows no other arithmetic with the end. */
+/* In two steps: the verifier allows no other arithmetic with the end. Drivers hand over no frame that is
+ * shorter than an Ethernet header, nor does the kernel cut one so short. */
 static __always_inline s32 frame_length(struct xdp_md *ctx) {
 #ifdef PHONEPL_FRAGS
-    return bpf_xdp_get_buff_len(ctx);
+    u64 length = bpf_xdp_get_buff_len(ctx);
 #else
     u64 length = end(ctx) - start(ctx);
     asm volatile("" : "+r"(length));
-    return length;
 #endif
+    if (length < FRAME_SHORTEST || length > FRAME_LONGEST) __builtin_unreachable();
+    return length;
 }
 
 static __always_inline void move(void *to, const void *from, const u32 n) {
