@@ -96,8 +96,8 @@ def read_learnt(digest: p4r.DigestList, ports: Ports) -> Iterator[Learnt]:
         values = [int.from_bytes(member.bitstring, "big") for member in item.struct.members]
         six, local, local_port, remote, remote_port, port, vlan, source_mac, destination_mac = values
         key = PeerKey(Socket(_address(six, local), local_port), Socket(_address(six, remote), remote_port))
-        macs = (Mac(mac.to_bytes(6, "big")) for mac in (source_mac, destination_mac))
-        yield Learnt(key, Peer(ports.name(port), vlan, *macs, None, LEARNT_MTU))
+        own, next_hop = Mac(source_mac.to_bytes(6, "big")), Mac(destination_mac.to_bytes(6, "big"))
+        yield Learnt(key, Peer(ports.name(port), vlan, own, next_hop, None, LEARNT_MTU))
 
 
 def _address(six: int, number: int) -> Address:
