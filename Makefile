@@ -6,7 +6,7 @@ setup:
 	@setup/install.sh
 
 demo: setup
-	@$(PY) -m dipronn.cli.main demo $(if $(JSON),--json)
+	@$(PY) -m dipronn.cli.main demo $(if $(JSON),--json) $(if $(DATAPLANE),--dataplane $(DATAPLANE))
 
 test: setup lint
 	@.venv/bin/pytest

@@ -1,7 +1,7 @@
 """The demonstration: a whole node, a session of four programs in virtual machines, a real stream, and proof.
 
-Everything is real: ffmpeg streams live from the source's namespace, XDP steers, the programs run in virtual
-machines, and what the receivers recorded is compared with what the source sent.
+Everything is real: ffmpeg streams live from the source's namespace, XDP or P4 steers, the programs run in
+virtual machines, and what the receivers recorded is compared with what the source sent.
 """
 
 from __future__ import annotations
@@ -41,14 +41,17 @@ HOUSEKEEPING_PACKETS = 20
 Progress = Callable[[str], None]
 
 
-async def run_demo(progress: Progress) -> DemoResult:
-    """Run the whole demonstration and remove everything again.  Raises DipronnError when it cannot run."""
+async def run_demo(progress: Progress, dataplane: str = "xdp") -> DemoResult:
+    """Run the whole demonstration and remove everything again.  Raises DipronnError when it cannot run.
+
+    ``dataplane``: what distribution and aggregation are made of.
+    """
     result = DemoResult()
     with _one_demo_at_a_time():
         if starter.down(NODE, lambda _: None):
             progress("removed what an interrupted run had left")
         try:
-            topology = await starter.up(NodeConfig(name=NODE), progress)
+            topology = await starter.up(NodeConfig(name=NODE, dataplane=dataplane), progress)
             await _show(topology, result, progress)
         finally:
             progress("removing the node")

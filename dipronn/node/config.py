@@ -16,11 +16,18 @@ class BadConfiguration(DipronnError):
     """A configuration file that cannot be used; the message names the file, the entry and the remedy."""
 
 
+DATAPLANES = ("xdp", "p4")
+
+
 @dataclass(frozen=True)
 class NodeConfig:
-    """``name`` prefixes every namespace.  Addresses carry their prefix length; one tuple a host."""
+    """``name`` prefixes every namespace.  Addresses carry their prefix length; one tuple a host.
+
+    ``dataplane``: of distribution and aggregation; with "p4" each is a bmv2 switch.
+    """
 
     name: str = "dipronn"
+    dataplane: str = "xdp"
     processing_units: int = 2
     source: tuple[str, ...] = ("192.0.2.10/24", "2001:db8:1::10/64")
     ingress: tuple[str, ...] = ("192.0.2.1/24", "2001:db8:1::1/64")
@@ -51,6 +58,10 @@ def _check(path: Path, entry: str, value: Any) -> Any:
         if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9]{0,15}", value):
             return value
         raise BadConfiguration(f"{path}: name must be 1 to 16 of a-z and 0-9, a letter first, not {value!r}")
+    if entry == "dataplane":
+        if value in DATAPLANES:
+            return value
+        raise BadConfiguration(f"{path}: dataplane must be one of {', '.join(DATAPLANES)}, not {value!r}")
     if entry == "processing_units":
         if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 16:
             return value

@@ -41,7 +41,7 @@ def build(topology: Topology) -> None:
                 handles[near.namespace].link("add", ifname=near.device, kind="veth", peer=peer)
                 for end in (near, far):
                     _finish_end(handles[end.namespace], end)
-    except (NetlinkError, OSError) as error:
+    except (NetlinkError, OSError, subprocess.SubprocessError) as error:
         for name in topology.namespaces:
             remove(name)
         raise Unavailable(
@@ -67,11 +67,21 @@ def _make_bridge(handle: NetNS, bridge: Bridge) -> None:
 def _finish_end(handle: NetNS, end: End) -> None:
     if end.bridge:
         handle.link("set", index=_index(handle, end.device), master=_index(handle, end.bridge))
+    if end.port:
+        _silence(end)
     _add_addresses(handle, end.device, end.addresses)
     _set_up(handle, end.device)
     # XDP rewrites packets whose checksums must be real, and a redirect to a veth needs NAPI at its peer.
     command = ["nsenter", f"--net={NAMESPACES / end.namespace}", "ethtool", "-K", end.device]
     subprocess.run([*command, "tx", "off", "gro", "on"], check=True, capture_output=True, timeout=10)
+
+
+def _silence(end: End) -> None:
+    """Have the kernel neither speak nor forward on a switch's port: it hears all that the switch hears."""
+    for setting, value in (("ipv6/conf/{}/disable_ipv6", b"1"), ("ipv4/conf/{}/forwarding", b"0")):
+        path = f"/proc/sys/net/{setting.format(end.device)}"
+        command = ["nsenter", f"--net={NAMESPACES / end.namespace}", "tee", path]
+        subprocess.run(command, input=value, check=True, capture_output=True, timeout=10)
 
 
 def _add_addresses(handle: NetNS, device: str, addresses: tuple[str, ...]) -> None:

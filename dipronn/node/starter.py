@@ -18,10 +18,10 @@ import grpc
 
 from dipronn import certs
 from dipronn.errors import AlreadyExists, TimedOut, Unavailable
-from dipronn.node import namespaces, processes
+from dipronn.node import namespaces, processes, switches
 from dipronn.node.agent_config import CACHE, agent_config
 from dipronn.node.config import NodeConfig
-from dipronn.node.topology import Topology, plan_topology
+from dipronn.node.topology import Topology, UnitPlace, plan_topology
 from dipronn.v1 import node_pb2, node_pb2_grpc
 from vmhost.agent.machines import prepare
 
@@ -30,6 +30,8 @@ PINS = Path("/sys/fs/bpf/dipronn")
 CONTROL_PORT = 7443
 READY_SECONDS = 120.0
 """How long the units may take to join; the first time a unit compiles its kernel program."""
+
+_AGENT_FILE = "agent.toml"
 
 Progress = Callable[[str], None]
 
@@ -71,6 +73,8 @@ async def up(config: NodeConfig, progress: Progress) -> Topology:
     """Start a node and return when every unit has joined; on any failure what was started is removed."""
     if os.geteuid() != 0:
         raise Unavailable("a node needs root for its namespaces, XDP programs and taps; run it as root")
+    if config.dataplane == "p4":
+        switches.require()
     places = Places(config.name)
     topology = plan_topology(config)
     with _only_one(config.name):
@@ -121,6 +125,9 @@ def _start_processes(topology: Topology, places: Places) -> None:
     for unit in topology.units:
         directory = places.unit(unit.name)
         directory.mkdir(parents=True)
+        if unit.ports:
+            _start_switch(topology, places, unit)
+            continue
         text = agent_config(
             unit,
             state=directory / "state",
@@ -129,10 +136,26 @@ def _start_processes(topology: Topology, places: Places) -> None:
             certs=places.certs,
             sharing=sharing,
         )
-        config = directory / "agent.toml"
+        config = directory / _AGENT_FILE
         config.write_text(text, encoding="utf-8")
         agent = [*python, "vmhost.agent", "--config", str(config)]
         processes.start(name, unit.namespace, agent, places.log(unit.name))
+
+
+def _start_switch(topology: Topology, places: Places, unit: UnitPlace) -> None:
+    directory = places.unit(unit.name)
+    text = switches.agent_config(
+        unit,
+        state=directory / "state",
+        control=f"{topology.control_address}:{CONTROL_PORT}",
+        certs=places.certs,
+    )
+    config = directory / "switch.toml"
+    config.write_text(text, encoding="utf-8")
+    switch = switches.command(unit, directory)
+    processes.start(places.node, unit.namespace, switch, places.log(f"{unit.name}-switch"))
+    agent = [sys.executable, "-m", "controller.drivers.p4runtime", "--config", str(config)]
+    processes.start(places.node, unit.namespace, agent, places.log(unit.name))
 
 
 async def _all_joined(topology: Topology, places: Places, progress: Progress) -> None:
@@ -177,7 +200,7 @@ def _remove(name: str, progress: Progress) -> bool:
     progress("stopping virtual machines and agents")
     agents = [found for found in processes.find(name) if "vmhost.agent" in found.command]
     processes.end(agents)
-    configs = sorted(places.run.glob("units/*/agent.toml"))
+    configs = sorted(places.run.glob(f"units/*/{_AGENT_FILE}"))
     existing = set(namespaces.existing(name))
     removers = []
     for config in configs:

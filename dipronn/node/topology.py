@@ -35,12 +35,16 @@ class Bridge:
 
 @dataclass(frozen=True)
 class End:
-    """One end of a veth pair; a bridge enslaves it, or it carries addresses (with prefix length)."""
+    """One end of a veth pair; a bridge enslaves it, or it carries addresses (with prefix length).
+
+    A ``port`` is a switch's: the kernel's stack keeps silent on it.
+    """
 
     namespace: str
     device: str
     addresses: tuple[str, ...] = ()
     bridge: str = ""
+    port: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,23 @@ class Veth:
 
 
 @dataclass(frozen=True)
+class SwitchPort:
+    """A port of a P4 switch, and what its agent is told of it since there is no stack to ask."""
+
+    number: int
+    device: str
+    network: str
+    outside: bool
+    mac: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class UnitPlace:
-    """A unit of the node: its namespace, its role and the devices that its agent is told about."""
+    """A unit of the node: its namespace, its role and the devices that its agent is told about.
+
+    One with ``ports`` is a switch.
+    """
 
     name: str
     namespace: str
@@ -59,6 +78,7 @@ class UnitPlace:
     control_address: str
     data_device: str
     outside_device: str = ""
+    ports: tuple[SwitchPort, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +104,7 @@ def plan_topology(config: NodeConfig) -> Topology:
     roles = ["distribution", *(f"unit{i + 1}" for i in range(config.processing_units)), "aggregation"]
     receivers = [f"receiver{i + 1}" for i in range(len(config.receivers))]
 
+    edges = {"distribution": config.ingress, "aggregation": config.egress}
     bridges = (
         Bridge(switch, "data"),
         Bridge(switch, "receivers"),
@@ -94,7 +115,9 @@ def plan_topology(config: NodeConfig) -> Topology:
     for number, role in enumerate(roles):
         unit = namespace(role)
         data = (f"10.77.0.{number + 1}/24", f"fd77::{number + 1:x}/64")
-        veths.append(Veth(End(unit, "data0", data), End(switch, f"data{number}", bridge="data")))
+        outside = {"distribution": "in0", "aggregation": "out0"}.get(role, "")
+        is_switch = config.dataplane == "p4" and bool(outside)
+        veths.append(Veth(_end(unit, "data0", data, is_switch), End(switch, f"data{number}", bridge="data")))
         control_address = f"10.78.0.{number + 2}"
         veths.append(
             Veth(
@@ -102,18 +125,23 @@ def plan_topology(config: NodeConfig) -> Topology:
                 End(control, f"unit{number}", bridge=CONTROL_DEVICE),
             )
         )
-        outside = {"distribution": "in0", "aggregation": "out0"}.get(role, "")
         kind = role if outside else "processing"
-        units.append(UnitPlace(role, unit, (kind,), control_address, "data0", outside))
+        ports: tuple[SwitchPort, ...] = ()
+        if is_switch:
+            ports = (
+                SwitchPort(1, "data0", DATA_NETWORK, False, _mac(number, 1), data),
+                SwitchPort(2, outside, f"{role}-outside", True, _mac(number, 2), edges[role]),
+            )
+        units.append(UnitPlace(role, unit, (kind,), control_address, "data0", outside, ports))
     veths.append(
         Veth(
             End(namespace("source"), "eth0", config.source),
-            End(namespace("distribution"), "in0", config.ingress),
+            _end(namespace("distribution"), "in0", config.ingress, config.dataplane == "p4"),
         )
     )
     veths.append(
         Veth(
-            End(namespace("aggregation"), "out0", config.egress),
+            _end(namespace("aggregation"), "out0", config.egress, config.dataplane == "p4"),
             End(switch, "aggregation", bridge="receivers"),
         )
     )
@@ -128,3 +156,13 @@ def plan_topology(config: NodeConfig) -> Topology:
         source=namespace("source"),
         receivers=tuple(map(namespace, receivers)),
     )
+
+
+def _end(namespace: str, device: str, addresses: tuple[str, ...], is_switch: bool) -> End:
+    """An end in a unit's namespace: the addresses of a switch's port are its agent's to answer for."""
+    return End(namespace, device, port=True) if is_switch else End(namespace, device, addresses)
+
+
+def _mac(unit: int, port: int) -> str:
+    """Locally administered, the same for every node: networks of two nodes never meet."""
+    return f"02:d1:90:00:{unit:02x}:{port:02x}"

@@ -14,6 +14,7 @@ import structlog
 
 from controller.steering.model import Link, LinkKey, Unit
 from dipronn.errors import DipronnError, Unavailable
+from dipronn.unit.counters import counters_report
 from dipronn.unit.join import Membership
 from dipronn.unit.orders import BASE, carry_out, refuse_foreign, with_alive
 from dipronn.unit.receivers import NextHop, Receivers, completed
@@ -29,7 +30,7 @@ from vmhost.agent.links import link_rows, measure
 from vmhost.agent.naming import Names
 from vmhost.agent.neighbours import NextHops
 from vmhost.agent.plan import Machine, SliceState, plan
-from vmhost.agent.reports import counters_report, description, program_report, vm_report
+from vmhost.agent.reports import description, program_report, vm_report
 from vmhost.agent.resources import measure_resources
 from vmhost.agent.store import Store
 from vmhost.vm.rundir import Process

@@ -9,7 +9,6 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from dipronn.v1 import unit_pb2
-from ebpf.loader import Counters
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.desired import session_of
 from vmhost.agent.plan import Machine
@@ -40,20 +39,6 @@ def program_report(machine: Machine, program: str, status: int | None) -> unit_p
         program=program,
         running=status is None,
         exit_status=0 if status is None else status if status >= 0 else 128 - status,
-    )
-
-
-def counters_report(counted: Counters) -> unit_pb2.UnitCounters:
-    return unit_pb2.UnitCounters(
-        received=counted.received,
-        copies=counted.copies,
-        sent=counted.sent,
-        to_host=counted.to_host,
-        drops={reason.label: count for reason, count in counted.drops.items()},
-        channels={
-            channel: unit_pb2.PacketCount(packets=traffic.packets, bytes=traffic.bytes)
-            for channel, traffic in counted.channels.items()
-        },
     )
 
 

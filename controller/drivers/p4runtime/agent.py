@@ -125,6 +125,8 @@ class SwitchAgent:
             if pushed is Pushed.KEPT and changes:
                 _log.warning("the switch had not what is desired; repaired", changes=len(changes))
             await apply.execute(changes, self._switch, self._mirror)
+        if self._neighbours:
+            self._neighbours.announce()
         _log.info("switch converged", entries=len(self._mirror), changes=len(changes))
 
     async def _load(self) -> None:

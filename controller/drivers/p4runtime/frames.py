@@ -108,6 +108,13 @@ def answer(asked: Asked, mac: Mac) -> bytes:
     return _ndp(asked.vlan, mac, receiver_mac, _ADVERTISEMENT, asked.target, receiver, body)
 
 
+def announcement(vlan: int, own: Address, mac: Mac) -> bytes:
+    """That ``own`` is at ``mac``, to everybody: switches on the way learn where frames for it go."""
+    if isinstance(own, IPv4Address):
+        return question(vlan, own, own, mac)
+    return answer(Asked(vlan, own, _UNSPECIFIED, mac), mac)
+
+
 def question(vlan: int, target: Address, own: Address, own_mac: Mac, known: Mac | None = None) -> bytes:
     """Who has ``target``? To everybody, or to whom it was at last."""
     if isinstance(target, IPv4Address):

@@ -18,7 +18,7 @@ from typing import NoReturn
 import structlog
 
 from controller.drivers.p4runtime.config import Route, SwitchLink
-from controller.drivers.p4runtime.frames import Asked, answer, question, read
+from controller.drivers.p4runtime.frames import Asked, announcement, answer, question, read
 from controller.steering.model import Address, Mac
 from dipronn.errors import Unavailable
 from dipronn.unit.receivers import Changed, NextHop
@@ -88,6 +88,12 @@ class SwitchNeighbours:
         used = {(way.link, way.neighbour) for way in self._ways.values()}
         for neighbour in self._macs.keys() - used:
             del self._macs[neighbour]
+
+    def announce(self) -> None:
+        """Tell the networks where the node's addresses are: a bridge floods what it knows no port for."""
+        for link in self._links.values():
+            for own in link.addresses:
+                self._send(link.port, announcement(link.key.vlan, own.ip, link.mac))
 
     def received(self, port: int, frame: bytes) -> None:
         """A frame that the switch handed up: answered, noted, or of no interest."""
@@ -159,6 +165,7 @@ class SwitchNeighbours:
     async def _refresh(self) -> NoReturn:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
+            self.announce()
             # Everybody is asked: whoever has the address now must hear it.
             for way in {(way.link, way.neighbour): way for way in self._ways.values()}.values():
                 self._question(way)
