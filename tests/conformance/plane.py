@@ -147,14 +147,17 @@ def check(tables: Tables, events: Sequence[Event], expected: Run, actual: Run, p
     assert len(actual.observations) == len(arrivals), f"{plane} lost count of the frames"
     for number, (wanted, seen) in enumerate(zip(expected.observations, actual.observations, strict=True)):
         if seen != wanted:
-            raise AssertionError(
-                _report(tables, events, number, str(wanted), str(actual.observations[number]), plane)
-            )
-    if _plain(actual.counters) != _plain(expected.counters):
-        last = len(arrivals) - 1
-        wanted_counters, counters = _plain(expected.counters), _plain(actual.counters)
-        raise AssertionError(_report(tables, events, last, str(wanted_counters), str(counters), plane))
+            happened = events[: _place(events, number) + 1]
+            raise AssertionError(_report(tables, happened, f"frame {number}", wanted, seen, plane))
+    wanted_counters, counters = _plain(expected.counters), _plain(actual.counters)
+    if counters != wanted_counters:
+        raise AssertionError(_report(tables, events, "the counters", wanted_counters, counters, plane))
     assert actual.counters.conserved, f"{plane}: packets are not conserved (R10): {actual.counters}"
+
+
+def _place(events: Sequence[Event], number: int) -> int:
+    """Where among the events the frame of that number arrives."""
+    return [i for i, event in enumerate(events) if isinstance(event, Arrival)][number]
 
 
 def _plain(counters: Counters) -> dict[str, object]:
@@ -174,29 +177,17 @@ def _plain(counters: Counters) -> dict[str, object]:
 
 
 def _report(
-    tables: Tables, events: Sequence[Event], number: int, expected: object, actual: object, plane: str
+    tables: Tables, happened: Sequence[Event], what: str, expected: object, actual: object, plane: str
 ) -> str:
-    lines = [
-        f"{plane} disagrees on frame {number}",
-        f"expected: {expected}",
-        f"{plane}: {actual}",
-        "",
-        "events:",
-    ]
-    traces = iter(OraclePlane().explain(tables, events)[1])
-    count = 0
-    for event in events:
-        if not isinstance(event, Arrival):
-            lines.append(f"      {event}")
-            continue
-        lines.append(
-            f"{'>>> ' if count == number else '    '}{count} after {event.wait} s: {scapy_line(event)}"
-        )
-        lines.append("          oracle: " + " | ".join(map(str, next(traces))))
-        count += 1
-        if count > number:
-            break
-    lines += ["", "tables:"]
+    lines = [f"{plane} disagrees on {what}", f"expected: {expected}", f"{plane}: {actual}", "", "events:"]
+    traces = iter(OraclePlane().explain(tables, happened)[1])
+    for event in happened:
+        if isinstance(event, Arrival):
+            lines.append(f"    after {event.wait} s: {scapy_line(event)}")
+            lines.append("        oracle: " + " | ".join(map(str, next(traces))))
+        else:
+            lines.append(f"    {event}")
+    lines += ["", "tables before the first of them:"]
     lines += [f"    {table} {key}: {row}" for table, key, row in tables.rows()]
     return "\n".join(lines)
 

@@ -44,7 +44,7 @@ class XdpLive:
                     continue
                 seen, before = self._receive(program, before, event.device, event.frame)
                 observations.append(seen)
-            return Run(observations, before)
+            return Run(observations, plain(program.counters()))
 
     def _receive(
         self, program: SteeringProgram, before: Counters, device: str, frame: bytes
