@@ -64,7 +64,8 @@ def compile_source(source: str, file: str = "<source>", optimize: bool = True) -
 
 def optimized(program: ir.Program, checked: Checked, unroll: int = UNROLLED_STATEMENTS) -> ir.Program:
     """The program with short loops unrolled, what is decided folded, and dead code dropped."""
-    handlers = tuple(structure.without_dead_code(handler) for handler in program.handlers)
+    handlers = tuple(structure.without_copies(handler) for handler in program.handlers)
+    handlers = tuple(structure.without_dead_code(handler) for handler in handlers)
     handlers = tuple(structure.unrolled(handler, unroll) for handler in handlers)
     program = analyze(replace(program, handlers=handlers), checked.source, checked.file, fold=True)
     handlers = tuple(structure.without_dead_code(handler) for handler in program.handlers)

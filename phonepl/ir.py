@@ -31,8 +31,9 @@ may be of the other width; `>>>` shifts in zeros.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 from phonepl.syntax import Span
 from phonepl.types import MAXIMUM_STORED_STRING, MAXIMUM_STRING, Type
@@ -538,6 +539,23 @@ def operands(value: Expression | Operation) -> tuple[Expression, ...]:
         case NewPacket():
             return (*value.parts, value.tail) if value.tail else value.parts
     return ()
+
+
+_Value = TypeVar("_Value", bound="Expression | Operation")
+
+
+def substituted(value: _Value, rename: Callable[[Local], Local]) -> _Value:
+    """The expression or operation with every local replaced by what `rename` makes of it."""
+    if isinstance(value, Local):
+        return rename(value)  # type: ignore[return-value]
+    changed: dict[str, Any] = {}
+    for field in fields(value):
+        part = getattr(value, field.name)
+        if isinstance(part, Local | Length | Unary | Binary | Convert):
+            changed[field.name] = substituted(part, rename)
+        elif isinstance(part, tuple):
+            changed[field.name] = tuple(substituted(each, rename) for each in part)
+    return replace(value, **changed) if changed else value
 
 
 def reads(statement: Statement) -> tuple[Expression | Operation, ...]:

@@ -2,12 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from phonepl import ir
 from phonepl.ir import Range
 from phonepl.lowering import scope
 from phonepl.types import Type
+
+
+def without_copies(handler: ir.Handler) -> ir.Handler:
+    """The handler without locals that are set once, to another local that is set once.
+
+    As every local is set before it is read, a copy has its original's value wherever it is read. To be used before
+    before unrolling, which copies the statements that set a local.
+    """
+    sets: dict[str, int] = {}
+    originals: dict[str, ir.Local] = {}
+    for statement in ir.walk(handler.body):
+        if target := ir.written(statement):
+            sets[target.name] = sets.get(target.name, 0) + 1
+            if isinstance(statement, ir.Set) and isinstance(statement.value, ir.Local):
+                originals[target.name] = statement.value
+
+    def original(local: ir.Local) -> ir.Local:
+        while (
+            local.name in originals and sets[local.name] == 1 and sets.get(originals[local.name].name, 0) <= 1
+        ):
+            local = originals[local.name]
+        return local
+
+    return replace(handler, body=_renamed(handler.body, original))
+
+
+def _renamed(block: ir.Block, rename: Callable[[ir.Local], ir.Local]) -> ir.Block:
+    """The block with the locals that it reads renamed."""
+    out: list[ir.Statement] = []
+    for s in block:
+        match s:
+            case ir.Set():
+                out.append(replace(s, value=ir.substituted(s.value, rename)))
+            case ir.Load():
+                out.append(replace(s, index=ir.substituted(s.index, rename)))
+            case ir.Store():
+                index, value = ir.substituted(s.index, rename), ir.substituted(s.value, rename)
+                out.append(replace(s, index=index, value=value))
+            case ir.Update():
+                index, operand = ir.substituted(s.index, rename), ir.substituted(s.operand, rename)
+                out.append(replace(s, index=index, operand=operand))
+            case ir.Put():
+                out.append(replace(s, packet=rename(s.packet)))
+            case ir.TrapIf():
+                out.append(replace(s, condition=ir.substituted(s.condition, rename)))
+            case ir.If():
+                condition = ir.substituted(s.condition, rename)
+                then, otherwise = _renamed(s.then, rename), _renamed(s.otherwise, rename)
+                out.append(replace(s, condition=condition, then=then, otherwise=otherwise))
+            case ir.Scope() | ir.Loop():
+                out.append(replace(s, body=_renamed(s.body, rename)))
+            case ir.Leave():
+                out.append(s)
+    return tuple(out)
+
 
 _DEAD_CODE_ROUNDS = 12
 """Rounds of dropping what nothing reads; longer chains of dead code stay, so that the time stays linear."""
