@@ -77,6 +77,10 @@ static __always_inline int carry_out(struct xdp_md *ctx, struct plan *plan, s32 
     }
     return XDP_TX;
 #else
+#ifdef PHONEPL_FRAGS
+    /* The kernel copies no frame in several pieces. */
+    if (length > first_piece(ctx)) return drop(TARGET_LIMIT, count);
+#endif
     if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct copy_meta))) return drop(TARGET_LIMIT, count);
     struct copy_meta *meta = (void *)(long)ctx->data_meta;
     if ((u8 *)(meta + 1) > start(ctx)) return drop(TARGET_LIMIT, count);

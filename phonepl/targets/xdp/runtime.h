@@ -37,14 +37,20 @@ static __always_inline u8 *end(struct xdp_md *ctx) {
     return (u8 *)(long)ctx->data_end;
 }
 
-/* In two steps: the verifier allows no other arithmetic with the end. Drivers hand over no frame that is
- * shorter than an Ethernet header, nor does the kernel cut one so short. */
-static __always_inline s32 frame_length(struct xdp_md *ctx) {
-#ifdef PHONEPL_FRAGS
-    u64 length = bpf_xdp_get_buff_len(ctx);
-#else
+/* In two steps: the verifier allows no other arithmetic with the end. */
+static __always_inline s32 first_piece(struct xdp_md *ctx) {
     u64 length = end(ctx) - start(ctx);
     asm volatile("" : "+r"(length));
+    return length;
+}
+
+/* Drivers hand over no frame that is shorter than an Ethernet header, nor does the kernel cut one so short.
+ */
+static __always_inline s32 frame_length(struct xdp_md *ctx) {
+#ifdef PHONEPL_FRAGS
+    s32 length = bpf_xdp_get_buff_len(ctx);
+#else
+    s32 length = first_piece(ctx);
 #endif
     if (length < FRAME_SHORTEST || length > FRAME_LONGEST) __builtin_unreachable();
     return length;

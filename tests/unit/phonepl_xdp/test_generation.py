@@ -103,4 +103,4 @@ def test_a_method_that_is_too_large_is_refused_with_its_size() -> None:
     compiled = compile_source(program("outB.put(i);"), "test.phonepl")
     refused = Rejected("on_NetA", 40_000, "jump out of range from insn 10 to -1393")
     said = str(explained(compiled, refused, lambda: None))
-    assert "test.phonepl:7:" in said and "40000 instructions" in said and "two programs" in said
+    assert "test.phonepl:8:" in said and "40000 instructions" in said and "two programs" in said
