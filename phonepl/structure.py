@@ -14,7 +14,7 @@ from phonepl.types import Type
 def without_copies(handler: ir.Handler) -> ir.Handler:
     """The handler without locals that are set once, to another local that is set once.
 
-    As every local is set before it is read, a copy has its original's value wherever it is read. To be used before
+    As every local is set before it is read, a copy has its original's value wherever it is read. Only for code
     before unrolling, which copies the statements that set a local.
     """
     sets: dict[str, int] = {}
