@@ -40,6 +40,7 @@ class Convergence:
     def compile(self, session: LiveSession) -> None:
         """Make every row that the session should have now the desired one."""
         compiled = compile_session(session.record.deployment(self._units.node_units()), self._identifiers)
+        session.stale = False
         session.desired = full_slices(session.record, compiled)
         session.counted = compiled.counted
 
@@ -105,11 +106,13 @@ class Convergence:
             (one.kind, one.key) for one in self._identifiers.of(owner) if one.kind in ("instance", "port")
         }
         self._identifiers.keep(owner, used | lasting)
-        self._store.save_session(session.record, self._identifiers.of(owner))
+        self._store.save_session(session.as_stored(), self._identifiers.of(owner))
 
     async def bring_in_line(self, session: LiveSession, unit: str, held: unit_pb2.HeldSlice | None) -> None:
         """A unit has joined that says what it holds of an active session."""
         async with session.lock:
+            if session.record.phase is not Phase.ACTIVE:
+                return  # it ended while we waited, and was removed from this unit, too
             desired = session.desired.get(unit)
             if desired is None:
                 if held is not None and session.desired:

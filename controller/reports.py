@@ -78,6 +78,7 @@ class Reports:
                 ports = {one.port: one.real_port for one in held.names if one.vm == instance.name}
                 if ports != instance.ports:
                     instance.ports = ports
+                    session.note_change()
                     self._convergence.replan(session)
 
     async def _tell_units_who_lives(self) -> None:
@@ -138,7 +139,7 @@ class Reports:
         text = f"{instance.name} on {instance.unit}: {message}"
         if session.record.phase is Phase.STARTING:
             session.failure = f"{text}, before every name was registered"
-        session.changed.set()
+        session.note_change()
         self._registry.judge(session, text)
         self._convergence.replan(session)
 
@@ -166,5 +167,5 @@ class Reports:
         spawned = session.spawned.get(instance.name)
         if spawned and not instance.start_seconds and is_registered(session.record, instance):
             instance.start_seconds = time.monotonic() - spawned
-        session.changed.set()
+        session.note_change()
         self._convergence.replan(session)

@@ -38,9 +38,22 @@ class LiveSession:
     """Why the session cannot become active."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while its slices change."""
+    stale: bool = False
+    """Its machines or names are not those that its slices were compiled from."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by every report on one of its machines or names."""
     watchers: set[asyncio.Queue[pb.SessionEvent | None]] = field(default_factory=set)
+
+    def note_change(self) -> None:
+        """A machine or a name of it is not what it was."""
+        self.stale = True
+        self.changed.set()
+
+    def as_stored(self) -> SessionRecord:
+        """The record to be stored now: stale rows must not pass for its own after a restart."""
+        if self.stale:
+            self.record.generation += 1
+        return self.record
 
     def instance(self, machine: str) -> InstanceRecord | None:
         return next((one for one in self.record.instances if one.name == machine), None)

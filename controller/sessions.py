@@ -121,7 +121,7 @@ class Sessions:
                 self._convergence.compile(session)
                 await self._convergence.converge(session)
                 self._require_no_failure(session)
-                active = record.copy()
+                active = session.as_stored().copy()
                 active.phase = Phase.ACTIVE
                 active.established = time.time()
                 self._store.save_session(active, self._identifiers.of(active.owner))

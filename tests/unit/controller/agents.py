@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from controller.server import ControlUnit, Settings
-from dipronn.client import Node, connect
+from dipronn.client import Node, Unreachable, connect
 from dipronn.v1 import session_pb2, unit_pb2, unit_pb2_grpc
 
 ROLES = {
@@ -236,7 +236,10 @@ class Cluster:
         await eventually(self._all_alive)
 
     async def _all_alive(self) -> bool:
-        return {unit.name for unit in await self.node.units() if unit.alive} == set(self.agents)
+        try:
+            return {unit.name for unit in await self.node.units() if unit.alive} == set(self.agents)
+        except Unreachable:  # it is being started again
+            return False
 
     def nothing_held(self) -> bool:
         return all(set(agent.held) <= {0} for agent in self.agents.values())
