@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,9 +26,9 @@ def _examples(bounded: int) -> int:
 
 @pytest.mark.req("P62", "P66")
 @settings(max_examples=_examples(220), suppress_health_check=_quiet)
-@given(source=programs(), seed=seeds)
-def test_xdp_does_what_the_interpreter_does(source: str, seed: int) -> None:
-    check_agreement(compile_source(source), packets(seed, SHORTEST))
+@given(source=programs(), seed=seeds, optimize=st.sampled_from([True, True, True, False]))
+def test_xdp_does_what_the_interpreter_does(source: str, seed: int, optimize: bool) -> None:
+    check_agreement(compile_source(source, optimize=optimize), packets(seed, SHORTEST))
 
 
 @settings(max_examples=_examples(60), suppress_health_check=_quiet)
@@ -39,3 +41,15 @@ def test_so_does_the_form_that_is_never_too_entangled(source: str, seed: int, op
 @given(source=programs(Features(statements=8)), seed=seeds)
 def test_packets_in_several_pieces(source: str, seed: int) -> None:
     check_agreement(compile_source(source), packets(seed, SHORTEST, 9000), frags=True)
+
+
+REGRESSIONS = sorted(Path(__file__).parent.parent.glob("phonepl*/regressions/*.phonepl"))
+
+
+@pytest.mark.parametrize("memory", [False, True], ids=["fast", "memory"])
+@pytest.mark.parametrize("optimize", [True, False], ids=["optimised", "no-opt"])
+@pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
+def test_what_once_failed_anywhere(path: Path, optimize: bool, memory: bool) -> None:
+    compiled = compile_source(path.read_text(encoding="utf-8"), optimize=optimize)
+    for seed in range(4):
+        check_agreement(compiled, packets(seed, SHORTEST), memory=memory)
