@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from dipronn.errors import Unavailable
 P4 = Path(__file__).parents[3] / "p4"
 CONTROLLER_PORT = 510
 """``CONTROLLER`` of ``p4/v1model/steering.p4``, and bmv2's ``--cpu-port``."""
+_FIRST_INNER_PORT = 256
+_INNER_PORTS = CONTROLLER_PORT - _FIRST_INNER_PORT
+"""Ports from here to the controller's have no device."""
 
 
 def source_hash(sources: Path = P4) -> str:
@@ -129,14 +132,15 @@ def encode_number(value: int) -> bytes:
     return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
 
 
-def multicast_group(size: int) -> p4r.Entity:
-    """Group ``size``: the copies 0 to ``size`` - 1, by their replication ids.
+def multicast_group(number: int, copies: Iterable[int] | None = None) -> p4r.Entity:
+    """A group and the replication ids in it, by default the copies 0 to ``number`` - 1.
 
-    The port is any: the egress pipeline sends each copy back into the ingress pipeline, which finds its own.
+    The ports are no real ones: the egress pipeline sends each copy back into the ingress pipeline, which
+    finds its own. They differ, since a port's queue in bmv2 holds 64 packets and loses the rest without a word.
     """
-    group = p4r.MulticastGroupEntry(multicast_group_id=size)
-    for copy in range(size):
-        group.replicas.add(egress_port=CONTROLLER_PORT, instance=copy)
+    group = p4r.MulticastGroupEntry(multicast_group_id=number)
+    for copy in range(number) if copies is None else copies:
+        group.replicas.add(egress_port=_FIRST_INNER_PORT + copy % _INNER_PORTS, instance=copy)
     return p4r.Entity(
         packet_replication_engine_entry=p4r.PacketReplicationEngineEntry(multicast_group_entry=group)
     )

@@ -18,7 +18,7 @@ from finsy.proto import p4r, p4r_grpc
 
 from controller.drivers.p4runtime.apply import GROUP_TABLE, Change, group_action, group_key
 from controller.drivers.p4runtime.entries import Entries
-from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT, Pipeline, encode_number
+from controller.drivers.p4runtime.pipeline import Pipeline, encode_number, multicast_group
 from dipronn.errors import DipronnError, Unavailable
 
 _log = structlog.get_logger(__name__)
@@ -282,13 +282,17 @@ class Switch:
     def _updates(self, change: Change) -> list[p4r.Update]:
         delete, insert, modify = p4r.Update.DELETE, p4r.Update.INSERT, p4r.Update.MODIFY
         if change.key.table == GROUP_TABLE:
-            gone = [p4r.Update(type=delete, entity=_group(change.key.match[0], ()))] if change.before else []
+            gone = (
+                [p4r.Update(type=delete, entity=multicast_group(change.key.match[0], ()))]
+                if change.before
+                else []
+            )
             if change.after is None:
                 return gone
             # Made afresh: a modified group may keep replicas.
             return [
                 *gone,
-                p4r.Update(type=insert, entity=_group(change.key.match[0], change.after.parameters)),
+                p4r.Update(type=insert, entity=multicast_group(number, change.after.parameters)),
             ]
         kind = delete if change.after is None else insert if change.before is None else modify
         return [p4r.Update(type=kind, entity=self.pipeline.message(change.key, change.after))]
@@ -336,13 +340,4 @@ class Switch:
 
 
 def _any_group() -> p4r.Entity:
-    return _group(0, ())
-
-
-def _group(number: int, copies: Sequence[int]) -> p4r.Entity:
-    group = p4r.MulticastGroupEntry(multicast_group_id=number)
-    for copy in copies:
-        group.replicas.add(egress_port=CONTROLLER_PORT, instance=copy)
-    return p4r.Entity(
-        packet_replication_engine_entry=p4r.PacketReplicationEngineEntry(multicast_group_entry=group)
-    )
+    return multicast_group(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,7 @@ from controller.drivers.p4runtime.entries import (
     groups,
     representable,
 )
-from controller.drivers.p4runtime.pipeline import Pipeline, encode_number, multicast_group
+from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT, Pipeline, encode_number, multicast_group
 from controller.steering.model import (
     Endpoint,
     EndpointKind,
@@ -101,6 +102,14 @@ def test_a_group_makes_each_copy_once() -> None:
     group = multicast_group(4).packet_replication_engine_entry.multicast_group_entry
     assert group.multicast_group_id == 4
     assert [replica.instance for replica in group.replicas] == [0, 1, 2, 3]
+
+
+def test_copies_share_no_queue_with_many_others() -> None:
+    """A port's queue in bmv2 holds 64 packets."""
+    group = multicast_group(FORK_BRANCHES - 1).packet_replication_engine_entry.multicast_group_entry
+    queues = Counter(replica.egress_port for replica in group.replicas)
+    assert max(queues.values()) <= 2
+    assert min(queues) > 255 and max(queues) < CONTROLLER_PORT
 
 
 def test_a_fork_that_is_too_large_is_refused() -> None:
