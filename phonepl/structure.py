@@ -14,8 +14,8 @@ from phonepl.types import Type
 def without_copies(handler: ir.Handler) -> ir.Handler:
     """The handler without locals that are set once, to another local that is set once.
 
-    As every local is set before it is read, a copy has its original's value wherever it is read. Only for code
-    before unrolling, which copies the statements that set a local.
+    As every local is set before it is read, a copy has its original's value wherever it is read. Only for
+    code before unrolling, which copies the statements that set a local.
     """
     sets: dict[str, int] = {}
     originals: dict[str, ir.Local] = {}
