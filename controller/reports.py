@@ -53,7 +53,8 @@ class Reports:
         for number in held.keys() - numbers.keys():
             await self._convergence.remove(unit.name, number)
         for record in list(self._registry.leaving.values()):
-            if unit.name in record.pending:
+            # One that began to leave after we had looked is removed from this unit by whoever ends it.
+            if unit.name in record.pending and record.number not in numbers:
                 record.pending.remove(unit.name)
                 self._forget(record)
         for number, session in numbers.items():
