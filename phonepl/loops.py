@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from phonepl import ir
 from phonepl.ir import WHOLE, Range
-from phonepl.lowering import negated
+from phonepl.trees import negated
 from phonepl.types import MAXIMUM_TURNS
 
 

@@ -14,8 +14,8 @@ from phonepl import diagnostics as d
 from phonepl import intervals, ir
 from phonepl.ir import WHOLE, Range
 from phonepl.loops import LoopFacts, bound_of, increment
-from phonepl.lowering import negated, scope
 from phonepl.simplify import simplified, simplified_operation
+from phonepl.trees import negated, scope
 from phonepl.types import MAXIMUM_TURNS, Type
 
 Environment = dict[str, Range]

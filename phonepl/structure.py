@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from phonepl import ir
 from phonepl.ir import Range
-from phonepl.lowering import scope
+from phonepl.trees import scope
 from phonepl.types import Type
 
 
