@@ -1,0 +1,87 @@
+"""Sessions as a control unit would order them for an edge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from controller.steering import wire
+from controller.steering.model import (
+    UDP,
+    Channel,
+    Endpoint,
+    EndpointKind,
+    Flow,
+    FlowKey,
+    ForkBranch,
+    ForkKey,
+    LinkScope,
+    Mac,
+    Selector,
+    Slot,
+    SlotKey,
+    Socket,
+    Tables,
+    Target,
+    TargetKind,
+    Unit,
+)
+from controller.steering.wire import NO_MAC
+from dipronn.v1 import unit_pb2
+from tests.system.switch_agent.conftest import DATA_MAC
+
+UNIT_MAC = Mac.parse("02:00:00:00:77:02")
+RECEIVER = "192.0.2.10"
+
+
+def base(units: int = 1, alive: bool = True) -> Tables:
+    return Tables(unit={number: Unit(alive) for number in range(1, units + 1)})
+
+
+def session(number: int, branches: int = 2, receiver: str = RECEIVER) -> Tables:
+    """A fork to ``branches`` inputs on a unit, and one more channel to a receiver whose MAC is not known."""
+    rows = Tables()
+    first = number * 100
+    for i in range(branches):
+        endpoint, channel = first + i, first + i
+        rows.endpoint[endpoint] = Endpoint(
+            EndpointKind.NODE,
+            "data0",
+            DATA_MAC,
+            UNIT_MAC,
+            Socket(ip_address("10.77.0.2"), 7000 + i),
+            unit=1,
+        )
+        rows.slot[SlotKey(first + i, 0)] = Slot(endpoint)
+        rows.channel[channel] = Channel(Selector.ZERO, 0, first + i, number)
+        rows.fork[ForkKey(first, i)] = ForkBranch(channel)
+    rows.flow[FlowKey(UDP, public(number))] = Flow(Target(TargetKind.FORK, first), LinkScope.OUTSIDE)
+    last = first + branches
+    rows.endpoint[last] = Endpoint(
+        EndpointKind.RECEIVER, "", NO_MAC, NO_MAC, Socket(ip_address(receiver), 6000), source=public(number)
+    )
+    rows.slot[SlotKey(last, 0)] = Slot(last)
+    rows.channel[last] = Channel(Selector.ZERO, 0, last, number)
+    rows.flow[FlowKey(UDP, Socket(ip_address("10.77.0.1"), 20000 + number))] = Flow(
+        Target(TargetKind.CHANNEL, last), LinkScope.NODE
+    )
+    return rows
+
+
+def public(number: int) -> Socket:
+    """Where a session's sources send to."""
+    return Socket(ip_address("192.0.2.1"), 5000 + number)
+
+
+def resolved(rows: Tables, mac: Mac, own: Mac) -> Tables:
+    """The rows once the receiver's MAC is known."""
+    found = {
+        number: replace(row, device="lan0", source_mac=own, destination_mac=mac)
+        for number, row in rows.endpoint.items()
+        if not row.device
+    }
+    return replace(rows, endpoint={**rows.endpoint, **found})
+
+
+def slice_(number: int, rows: Tables, generation: int = 1) -> unit_pb2.Slice:
+    return unit_pb2.Slice(session=number, name=f"s{number}", generation=generation, tables=wire.encode(rows))
