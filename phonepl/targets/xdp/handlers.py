@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from phonepl import ir
 from phonepl.targets.xdp.formulas import C_TYPE, Formulas, binary
-from phonepl.targets.xdp.limits import MAXIMUM_FRONT, MAXIMUM_PUTS
+from phonepl.targets.xdp.limits import HEADROOM, MAXIMUM_FRONT, MAXIMUM_PUTS
 from phonepl.targets.xdp.values import ZERO, Gathered, Number, Text
 from phonepl.types import MAXIMUM_STORED_STRING, Type
 
@@ -588,7 +588,7 @@ class _Writer:
             tail = self._packets[value.tail.name]
             made = Gathered((*texts, *tail.texts), tail.begin, tail.end)
         else:
-            # Nothing of the arrived packet: as much room as it has is taken over, the rest is cut off.
+            # Nothing of the arrived packet but the memory that it lies in.
             made = Gathered(texts, ZERO, ZERO)
         if made.most > MAXIMUM_FRONT:
             size = made.size
@@ -628,7 +628,7 @@ class _Writer:
         packet = self._packets[statement.packet.name]
         stream = self.streams.index(statement.stream)
         if not self.plan:
-            if not packet.is_stable:
+            if not packet.is_stable or _may_lack_room(packet):
                 raise _NeedsPlan
             self._sites.append(_Site(stream, packet))
             self._emit(f"{self._own('put', 's32')} = {len(self._sites)}; /* {statement.stream} */")
@@ -757,6 +757,11 @@ class _Writer:
         if target:
             self._emit(f"{target} = ({signed})({new if statement.gives_new else 'old'});")
         self._end_element()
+
+
+def _may_lack_room(packet: Gathered) -> bool:
+    """Can there be more in front of the arrived part than the driver surely leaves room for?"""
+    return packet.begin != packet.end and packet.most - (packet.begin.value or 0) > HEADROOM
 
 
 CELL = {Type.INT: "u32", Type.LONG: "u64"}

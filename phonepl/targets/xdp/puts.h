@@ -39,10 +39,16 @@ static __always_inline struct put *new_put(struct plan *plan, u32 stream, s32 si
     return p;
 }
 
-/* Make the packet that `p` asks for of the arrived one, and let it leave. */
+/* Make the packet that `p` asks for of the arrived one. A short one with more in front than there is room for
+ * is put together in memory and grows at its end. */
 static __always_inline int make(struct xdp_md *ctx, struct put *p, s32 length) {
-    s32 size = p->size;
-    s32 made = shape(ctx, length, size, p->begin, p->end);
+    s32 size = p->size, begin = p->begin, stop = p->end, n = stop - begin;
+    if (size - begin > HEADROOM && n > 0 && size + n <= FRONT) {
+        if (load(ctx, p->bytes + offset(size), begin, n)) return drop(TARGET_LIMIT, 1);
+        size += n;
+        begin = stop;
+    }
+    s32 made = shape(ctx, length, size, begin, stop);
     if (made < 0) return drop(-made, 1);
     if (size > 0 && bpf_xdp_store_bytes(ctx, 0, p->bytes, amount(size))) return drop(TARGET_LIMIT, 1);
     return XDP_PASS;

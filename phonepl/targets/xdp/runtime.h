@@ -192,11 +192,13 @@ static __always_inline int leave(struct xdp_md *ctx, u32 stream) {
 #endif
 }
 
-/* Make the arrived packet one of `size` new bytes and then the arrived ones from `begin` to `end`; its
- * length, or a drop's kind, negated. What lies between is not touched, the kernel moves the borders. */
+/* Make the arrived packet one of `size` new bytes and then the arrived ones from `begin` to `stop`; its
+ * length, or a drop's kind, negated. What lies between is not touched, the kernel moves the borders. Of
+ * nothing arrived only the length is made. */
 static __always_inline int shape(struct xdp_md *ctx, s32 length, s32 size, s32 begin, s32 stop) {
     s32 total = size + stop - begin;
     if (total < FRAME_SHORTEST) return total > 0 ? -TARGET_LIMIT : -EMPTY_PACKET;
+    if (begin == stop) begin = stop = size;
     if (begin != size && bpf_xdp_adjust_head(ctx, begin - size)) return -TARGET_LIMIT;
     if (stop != length && bpf_xdp_adjust_tail(ctx, stop - length)) return -TARGET_LIMIT;
     return total;

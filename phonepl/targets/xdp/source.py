@@ -10,7 +10,7 @@ from pathlib import Path
 from phonepl import ir
 from phonepl.compiler import Compiled
 from phonepl.targets.xdp.handlers import CELL, SPACE, Processor, locked_arrays, processor
-from phonepl.targets.xdp.limits import MAXIMUM_FRONT, MAXIMUM_PUTS
+from phonepl.targets.xdp.limits import HEADROOM, MAXIMUM_FRONT, MAXIMUM_PUTS
 from phonepl.targets.xdp.package import ArrayLayout, Manifest
 from phonepl.types import MAXIMUM_STORED_STRING, Type
 
@@ -134,13 +134,15 @@ def _data(program: ir.Program, made: Sequence[Processor], plans: int) -> list[st
             "",
             "/* What a packet was put to, when that is more than one or cannot be told before. */",
             f"#define PUTS {plans}",
+            f"#define FRONT {MAXIMUM_FRONT}",
+            f"#define HEADROOM {HEADROOM}",
             "struct put {",
             "    u32 stream;",
             "    u32 taken;",
             "    s32 size;",
             "    s32 begin;",
             "    s32 end;",
-            f"    u8 bytes[{MAXIMUM_FRONT}] __attribute__((aligned(8)));",
+            "    u8 bytes[FRONT] __attribute__((aligned(8)));",
             "};",
             "struct plan {",
             "    u32 count;",

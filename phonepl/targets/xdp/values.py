@@ -40,7 +40,7 @@ ZERO = Number.of(0)
 class Text:
     """Bytes in the program's memory: a String, or what a packet was given in front.
 
-    `address` is the C expression for where they are; a constant's are in `constant`; `most` bounds the length.
+    `address` is the C expression for where they are, `constant` what they are; `most` bounds the length.
     `indexed`: in a map's memory, where the verifier allows an offset that it does not know.
     `stable`: set once, so that it may be read later than now.
     """

@@ -10,7 +10,7 @@ from phonepl import ir
 from phonepl.compiler import Compiled
 from phonepl.targets import Arrival
 from phonepl.targets.interpreter import Interpreter
-from phonepl.targets.xdp.limits import HEADROOM, SHORTEST
+from phonepl.targets.xdp.limits import MAXIMUM_FRONT, SHORTEST
 from phonepl.targets.xdp.package import ArrayLayout
 from phonepl.targets.xdp.program import XdpProgram, load
 from phonepl.targets.xdp.runner import run_loaded
@@ -30,7 +30,7 @@ def check_agreement(
             puts, drops = list(expected.puts), list(expected.drops)
             for put in expected.puts:
                 size = len(put[1])
-                lost = put not in found and size - len(arrival.data) > HEADROOM
+                lost = put not in found and size > MAXIMUM_FRONT
                 if size < SHORTEST or lost:
                     puts.remove(put)
                     drops.append(ir.TARGET_LIMIT)
