@@ -496,7 +496,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
             if (channel.apply().miss) { refuse(NO_RULE); }
             bit<16> more = (bit<16>)(standard.packet_length - 14 - meta.length);
             if (more != 0) {
-                bit<32> cell = meta.channel << 4;
+                bit<32> cell = (meta.channel << 4) & (SURPLUS_SIZE - 1);
                 if (more[0:0] == 1) { surplus.count(cell); }
                 if (more[1:1] == 1) { surplus.count(cell + 1); }
                 if (more[2:2] == 1) { surplus.count(cell + 2); }

@@ -18,7 +18,7 @@ from controller.drivers.p4runtime.readings import (
     node_counters,
     node_entities,
     read_learnt,
-    surplus_cells,
+    zero_surplus,
 )
 from controller.steering.model import Peer, PeerKey, Tables
 from controller.steering.outcome import Counters
@@ -38,7 +38,7 @@ class Bmv2:
 
     def __init__(self, control: Control, packets: PacketPorts) -> None:
         self._control = control
-        self._packets = packets
+        self.packets = packets
         self._pipeline = control.pipeline
         self._ports = Ports(PORTS)
         self._names = {number: name for name, number in PORTS.items()}
@@ -54,13 +54,13 @@ class Bmv2:
         tables, self._learnt = copy_of(tables), {}
         entries = self._follow(tables, {})
         observations: list[Observation] = []
-        before, learnt = self._counters()
+        before, learnt = self.counters()
         for event in events:
             if not isinstance(event, Arrival):
                 write(tables, event)
                 entries = self._follow(tables, entries)
                 continue
-            self._packets.send(PORTS[event.device], event.frame)
+            self.packets.send(PORTS[event.device], event.frame)
             after, learnt_after = self._fate(before)
             seen = self._observe(event.frame, before, after)
             if learnt_after > learnt:
@@ -99,31 +99,25 @@ class Bmv2:
 
     def _clear_surplus(self, gone: Iterable[EntryKey]) -> None:
         """The counts of a channel go with its row."""
-        cells = [
-            self._pipeline.counter("surplus", index)
-            for key in gone
-            if key.table == "channel"
-            for index in surplus_cells(key.match[0])
-        ]
-        for cell in cells:
-            cell.counter_entry.data.packet_count = 0
-        self._control.write(MODIFY, cells)
+        for key in gone:
+            if key.table == "channel":
+                self._control.write(MODIFY, zero_surplus(self._pipeline, key.match[0]))
 
-    def _counters(self) -> tuple[Counters, int]:
+    def counters(self) -> tuple[Counters, int]:
         return node_counters(self._pipeline, self._control.read(node_entities(self._pipeline)))
 
     def _fate(self, before: Counters) -> tuple[Counters, int]:
         """The counters when the frame and all its copies have met their ends."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            after, learnt = self._counters()
+            after, learnt = self.counters()
             if (after.received > before.received and after.conserved) or time.monotonic() > deadline:
                 return after, learnt
 
     def _observe(self, frame: bytes, before: Counters, after: Counters) -> Observation:
         sent = []
         for _ in range(after.sent - before.sent):
-            port, out = self._packets.receive()
+            port, out = self.packets.receive()
             sent.append(Sent(self._names[port], out))
         to_host = after.to_host > before.to_host
         if to_host:

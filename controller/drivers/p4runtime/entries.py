@@ -44,6 +44,9 @@ from dipronn.errors import DipronnError
 
 FORK_BRANCHES = 256
 """``FORK_BRANCHES`` of ``p4/shared/sizes.p4``: a fork has fewer copies."""
+CHANNEL_SIZE = 16384
+GROUP_SIZE = 65536
+"""Of the same file: numbers of channels and groups index counters and registers, and lie below."""
 
 
 class NotForSwitches(DipronnError):
@@ -106,6 +109,11 @@ def encode(tables: Tables, ports: Ports) -> Entries:
         copies = _copies(tables, fork_key.fork) if fork_key.copy == 0 else 0
         entries[EntryKey("fork", (fork_key.fork, fork_key.copy))] = Action("branch", (branch.channel, copies))
     for number, channel in tables.channel.items():
+        if number >= CHANNEL_SIZE or channel.group >= GROUP_SIZE:
+            raise NotForSwitches(
+                f"channel {number}, group {channel.group}: a switch has channels below {CHANNEL_SIZE} "
+                f"and groups below {GROUP_SIZE}"
+            )
         numbers = (channel.selector, channel.mask, channel.group, channel.session, channel.control_group)
         entries[EntryKey("channel", (number,))] = Action("set_channel", tuple(map(int, numbers)))
     for slot_key, slot in tables.slot.items():

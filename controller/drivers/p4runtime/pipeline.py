@@ -136,7 +136,7 @@ def multicast_group(number: int, copies: Iterable[int] | None = None) -> p4r.Ent
     """A group and the replication ids in it, by default the copies 0 to ``number`` - 1.
 
     The ports are no real ones: the egress pipeline sends each copy back into the ingress pipeline, which
-    finds its own. They differ, since a port's queue in bmv2 holds 64 packets and loses the rest without a word.
+    finds its own. They differ, since a port's queue in bmv2 holds 64 packets and loses the rest.
     """
     group = p4r.MulticastGroupEntry(multicast_group_id=number)
     for copy in range(number) if copies is None else copies:

@@ -68,6 +68,14 @@ def surplus_cells(channel: int) -> range:
     return range(channel * SURPLUS_BITS, (channel + 1) * SURPLUS_BITS)
 
 
+def zero_surplus(pipeline: Pipeline, channel: int) -> Iterator[p4r.Entity]:
+    """What to write when the channel's row, and with it the row's own counter, goes."""
+    for index in surplus_cells(channel):
+        cell = pipeline.counter("surplus", index)
+        cell.counter_entry.data.packet_count = 0
+        yield cell
+
+
 def channel_counts(pipeline: Pipeline, entities: Iterable[p4r.Entity]) -> dict[int, PacketCount]:
     """Packets and bytes of IP packets by channel.
 

@@ -19,6 +19,7 @@ from finsy.proto import p4r, p4r_grpc
 from controller.drivers.p4runtime.apply import GROUP_TABLE, Change, group_action, group_key
 from controller.drivers.p4runtime.entries import Entries
 from controller.drivers.p4runtime.pipeline import Pipeline, encode_number, multicast_group
+from controller.drivers.p4runtime.readings import zero_surplus
 from dipronn.errors import DipronnError, Unavailable
 
 _log = structlog.get_logger(__name__)
@@ -32,6 +33,9 @@ _OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # What was refused comes as metadata, a hundred bytes for each update of a request.
+    ("grpc.max_metadata_size", 4 << 20),
+    ("grpc.absolute_max_metadata_size", 4 << 20),
 ]
 _OK, _NOT_FOUND = 0, 5
 
@@ -281,21 +285,21 @@ class Switch:
 
     def _updates(self, change: Change) -> list[p4r.Update]:
         delete, insert, modify = p4r.Update.DELETE, p4r.Update.INSERT, p4r.Update.MODIFY
+        number = change.key.match[0]
         if change.key.table == GROUP_TABLE:
-            gone = (
-                [p4r.Update(type=delete, entity=multicast_group(change.key.match[0], ()))]
-                if change.before
-                else []
-            )
+            gone = [p4r.Update(type=delete, entity=multicast_group(number, ()))] if change.before else []
             if change.after is None:
                 return gone
             # Made afresh: a modified group may keep replicas.
-            return [
-                *gone,
-                p4r.Update(type=insert, entity=multicast_group(number, change.after.parameters)),
-            ]
+            entity = multicast_group(number, change.after.parameters)
+            return [*gone, p4r.Update(type=insert, entity=entity)]
         kind = delete if change.after is None else insert if change.before is None else modify
-        return [p4r.Update(type=kind, entity=self.pipeline.message(change.key, change.after))]
+        updates = [p4r.Update(type=kind, entity=self.pipeline.message(change.key, change.after))]
+        if change.key.table == "channel" and change.after is None:
+            # A channel's counts go with its row.
+            zeros = zero_surplus(self.pipeline, number)
+            updates += [p4r.Update(type=modify, entity=zero) for zero in zeros]
+        return updates
 
     async def _send_updates(self, updates: Sequence[p4r.Update]) -> dict[int, str]:
         """What was refused, by its index. Raises Unavailable if nothing, or nobody knows what, was done."""

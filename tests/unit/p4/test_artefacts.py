@@ -110,7 +110,9 @@ def test_kinds_have_their_numbers() -> None:
 
 
 def test_sizes_are_shared() -> None:
-    assert _defines("shared/sizes.p4")["FORK_BRANCHES"] == entries.FORK_BRANCHES
+    sizes = _defines("shared/sizes.p4")
+    for name in ("FORK_BRANCHES", "CHANNEL_SIZE", "GROUP_SIZE"):
+        assert sizes[name] == getattr(entries, name)
     assert _constants("v1model/steering.p4", "port_t")["CONTROLLER"] == CONTROLLER_PORT
 
 

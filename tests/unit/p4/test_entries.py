@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.drivers.p4runtime.entries import (
+    CHANNEL_SIZE,
     FORK_BRANCHES,
+    GROUP_SIZE,
     Action,
     EntryKey,
     NotForSwitches,
@@ -23,6 +25,7 @@ from controller.drivers.p4runtime.entries import (
 )
 from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT, Pipeline, encode_number, multicast_group
 from controller.steering.model import (
+    Channel,
     Endpoint,
     EndpointKind,
     Flow,
@@ -33,6 +36,7 @@ from controller.steering.model import (
     LinkKey,
     LinkKind,
     LinkScope,
+    Selector,
     Tables,
     Target,
     TargetKind,
@@ -116,6 +120,14 @@ def test_a_fork_that_is_too_large_is_refused() -> None:
     encode(_fork(*range(FORK_BRANCHES - 1)), PORTS)
     with pytest.raises(NotForSwitches, match="fork 3: 256 copies"):
         encode(_fork(*range(FORK_BRANCHES)), PORTS)
+
+
+def test_numbers_past_the_counters_are_refused() -> None:
+    last = Channel(Selector.COUNTER, 0, GROUP_SIZE - 1, 1)
+    encode(Tables(channel={CHANNEL_SIZE - 1: last}), PORTS)
+    for rows in ({CHANNEL_SIZE: last}, {1: replace(last, group=GROUP_SIZE)}):
+        with pytest.raises(NotForSwitches, match="channels below 16384 and groups below 65536"):
+            encode(Tables(channel=rows), PORTS)
 
 
 def test_what_is_a_units_is_refused() -> None:
