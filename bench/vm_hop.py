@@ -177,9 +177,10 @@ def _steering(dut: Namespace, port: int) -> rows.Tables:
 
 def _bridge(dut: Namespace) -> None:
     """The second guest's tap becomes a port of a bridge; its gateway is now the client behind it."""
-    # The first guest's gateway has the same address, and must not answer for it on the bridge.
+    # The first guest's gateway has the same address; on the bridge it must neither answer nor ask for it.
     dut.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
     for command in (
+        ("route", "delete", str(BRIDGED)),
         ("addr", "flush", "dev", "bridged"),
         ("link", "set", "bridged", "address", SPARE_MAC),
         ("link", "add", "br0", "type", "bridge"),
