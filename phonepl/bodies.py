@@ -26,13 +26,13 @@ class BodyChecker(ExpressionChecker):
             kind = self._members.type_named(parameter.type)
             if parameter.handler:
                 self._say(d.RouteOutsideConstructor(parameter.handler.span, handler=parameter.handler.text))
-            self._declare(parameter, parameter.name, kind)
+            self._declare(parameter, parameter.name, kind, parameter.final)
         self._statement(method.body)
         self._scopes.pop()
 
     # ── scopes ──
 
-    def _declare(self, node: s.Node, name: s.Identifier, kind: Type | None) -> None:
+    def _declare(self, node: s.Node, name: s.Identifier, kind: Type | None, final: bool) -> None:
         for scope in self._scopes:
             if name.text in scope:
                 first = scope[name.text]
@@ -42,7 +42,7 @@ class BodyChecker(ExpressionChecker):
         if kind is None:
             self._poisoned.add(name.text)
             return
-        local = Local(name.text, kind, name.span)
+        local = Local(name.text, kind, name.span, final)
         self._scopes[-1][name.text] = local
         self._checked.symbols[node] = local
         self._checked.definitions[name] = name.span
@@ -105,7 +105,7 @@ class BodyChecker(ExpressionChecker):
                         advice=f"give this {kind.value} its value where it is declared",
                     )
                 )
-            self._declare(declarator, name, kind)
+            self._declare(declarator, name, kind, declaration.final)
 
     def _checked_value(self, value: s.Expression, expected: Type | None) -> None:
         found = self.type_of(value)

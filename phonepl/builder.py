@@ -131,10 +131,12 @@ class Builder(Transformer[Token, Any]):
         return _only(c, s.Parameter)
 
     def parameter(self, c: list[Any]) -> s.Parameter:
-        return s.Parameter(c[0].span.to(_at(c[-1])), c[0], _identifier(c[1]))
+        final, kind, name = _unmodified(c)
+        return s.Parameter(_at(c[0]).to(_at(c[-1])), kind, _identifier(name), None, final)
 
     def routed_parameter(self, c: list[Any]) -> s.Parameter:
-        return s.Parameter(c[0].span.to(_at(c[-1])), c[0], _identifier(c[1]), _identifier(c[3]))
+        final, kind, name = _unmodified(c)
+        return s.Parameter(_at(c[0]).to(_at(c[-1])), kind, _identifier(name), _identifier(c[-1]), final)
 
     def type(self, c: list[Any]) -> s.TypeName:
         return c[0] if isinstance(c[0], s.TypeName) else s.TypeName(_at(c[0]), str(c[0]))
@@ -156,7 +158,8 @@ class Builder(Transformer[Token, Any]):
         return s.Block(_at(c[0]).to(_at(c[-1])), tuple(c[1:-1]))
 
     def local_declaration(self, c: list[Any]) -> s.LocalDeclaration:
-        return s.LocalDeclaration(c[0].span.to(_at(c[-1])), c[0], _only(c, s.Declarator))
+        final, kind, _ = _unmodified(c)
+        return s.LocalDeclaration(_at(c[0]).to(_at(c[-1])), kind, _only(c, s.Declarator), final)
 
     def local_statement(self, c: list[Any]) -> s.LocalDeclaration:
         declaration: s.LocalDeclaration = c[0]
@@ -270,6 +273,12 @@ class Builder(Transformer[Token, Any]):
 
     def hex_literal(self, c: list[Any]) -> s.StringLiteral:
         return s.StringLiteral(_at(c[0]), str(c[0]), *_decode_hex(str(c[0])))
+
+
+def _unmodified(c: list[Any]) -> tuple[bool, s.TypeName, Any]:
+    """Whether `final` stands before a declaration, its type, and what follows the type."""
+    final = isinstance(c[0], Token)
+    return final, c[final], c[final + 1]
 
 
 def _made(item: Any) -> s.TypeName:

@@ -350,13 +350,15 @@ class ExpressionChecker:
         if symbol is None:
             self._say(d.NotAssignable(target.span))
             return None
-        if isinstance(symbol, Local) and not kind.is_alias:
+        if isinstance(symbol, Local) and not kind.is_alias and not symbol.final:
             return kind
         advice = {
             ConstantField: "use a local variable, or an array for what lasts from packet to packet",
             ArrayField: f"assign to its elements: {symbol.name}[INDEX] = VALUE",
             StreamField: "streams are stored once, in the constructor",
         }.get(type(symbol), "a variable for a stream or an array names one for ever; use another variable")
+        if isinstance(symbol, Local) and symbol.final:
+            advice = "leave out final where it is declared, or use another variable"
         related = d.Related(symbol.span, f"`{symbol.name}` is declared here")
         self._say(d.AssignmentToConstant(target.span, related, name=symbol.name, advice=advice))
         return None

@@ -19,6 +19,7 @@ _SPACED_WORDS = {"if", "for", "while", "return", "else"}
 
 def format_source(source: str, file: str = "<source>") -> str:
     """The program in canonical layout, which is stable; raises ProgramError where it does not parse."""
+    source = source.replace("\r\n", "\n")
     parse(source, file)
     return _Formatter(source).run()
 

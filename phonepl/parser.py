@@ -67,7 +67,7 @@ def parse(source: str, file: str = "<source>") -> s.Program:
 def decode(raw: bytes, file: str = "<source>") -> str:
     """The text of a file's bytes; raises ProgramError where they are not UTF-8."""
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as wrong:
         line = raw.count(b"\n", 0, wrong.start) + 1
         column = wrong.start - (raw.rfind(b"\n", 0, wrong.start) + 1) + 1

@@ -203,6 +203,7 @@ class Block(Statement):
 class LocalDeclaration(Statement):
     type: TypeName
     declarators: tuple[Declarator, ...]
+    final: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,6 +265,7 @@ class Parameter(Node):
     type: TypeName
     name: Identifier
     handler: Identifier | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,6 +69,7 @@ class Local:
     name: str
     type: Type
     span: Span
+    final: bool = False
 
 
 @dataclass(frozen=True)

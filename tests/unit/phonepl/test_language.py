@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from phonepl.compiler import compile_source
+from phonepl.parser import decode
 from phonepl.targets.interpreter import Interpreter
 from tests.unit.phonepl.language import PACKET, handled, outcome, program, value
 
@@ -321,3 +322,11 @@ def test_streams_may_be_named_in_main_and_one_method_may_take_several() -> None:
 def test_a_packet_beyond_the_longest_is_counted_as_target_limit() -> None:
     body = "Packet p = i; for (int j = 0; j < 2000; j++) p = new Packet(i.substring(0, 256), p); out.put(p);"
     assert handled(body, packet=bytes(256)).drops == ["target_limit"]
+
+
+def test_final_variables_windows_lines_and_a_byte_order_mark() -> None:
+    members = "int twice(final int x) { final int y = 2; return x * y; }"
+    assert value("twice(21)", members=members) == 42
+    text = DOCUMENT.replace("\n", "\r\n").encode()
+    running = Interpreter(compile_source(decode(b"\xef\xbb\xbf" + text)).checked)
+    assert running.handle("NetStream2", PACKET, 0).puts == [("NetStream1", PACKET[14:])]
