@@ -9,9 +9,11 @@ from pathlib import Path
 
 from phonepl import ir
 from phonepl.compiler import Compiled
-from phonepl.targets.xdp.handlers import CELL, SPACE, Processor, locked_arrays, processor
+from phonepl.targets.xdp.arrays import CELL, locked_arrays
+from phonepl.targets.xdp.handlers import Processor, processor
 from phonepl.targets.xdp.limits import HEADROOM, MAXIMUM_FRONT, MAXIMUM_PUTS
 from phonepl.targets.xdp.package import ArrayLayout, Manifest
+from phonepl.targets.xdp.places import SPACE
 from phonepl.types import MAXIMUM_STORED_STRING, Type
 
 COPY = "put_copy"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phonepl.compiler import compile_source
-from phonepl.targets.xdp.limits import SHORTEST
-from tests.fuzz.phonepl.programs import Features, packets, programs, seeds
+from phonepl.diagnostics import PhoneplError
+from phonepl.targets.xdp.limits import LINEAR, SHORTEST
+from tests.fuzz.phonepl.programs import Features, packets, program_from_seed, programs, seeds
 from tests.fuzz.phonepl_xdp.agreement import check_agreement
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
@@ -24,22 +27,47 @@ def _examples(bounded: int) -> int:
     return soak if soak > 60 else bounded
 
 
+def _check_all(seeds: range, longest: int = 400, memory: bool | None = None) -> None:
+    """The programs of these seeds, some at once: most of the time is the C compiler's, in its own process."""
+
+    def check(seed: int) -> str | None:
+        compiled = compile_source(program_from_seed(seed), optimize=seed % 4 != 3)
+        try:
+            check_agreement(compiled, packets(seed, SHORTEST, longest), frags=longest > LINEAR, memory=memory)
+        except (AssertionError, PhoneplError) as wrong:
+            return f"program_from_seed({seed}): {wrong}"
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        wrong = [said for said in pool.map(check, seeds) if said is not None]
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.req("P62", "P66")
-@settings(max_examples=_examples(220), suppress_health_check=_quiet)
-@given(source=programs(), seed=seeds, optimize=st.sampled_from([True, True, True, False]))
-def test_xdp_does_what_the_interpreter_does(source: str, seed: int, optimize: bool) -> None:
-    check_agreement(compile_source(source, optimize=optimize), packets(seed, SHORTEST))
+@pytest.mark.parametrize("start", range(0, 220, 20))
+def test_twenty_programs(start: int) -> None:
+    _check_all(range(start, start + 20))
 
 
-@settings(max_examples=_examples(60), suppress_health_check=_quiet)
-@given(source=programs(Features(statements=8, depth=4)), seed=seeds, optimize=st.booleans())
-def test_so_does_the_form_that_is_never_too_entangled(source: str, seed: int, optimize: bool) -> None:
-    check_agreement(compile_source(source, optimize=optimize), packets(seed, SHORTEST), memory=True)
+@pytest.mark.parametrize("start", range(220, 280, 20))
+def test_twenty_programs_in_the_form_that_is_never_too_entangled(start: int) -> None:
+    _check_all(range(start, start + 20), memory=True)
 
 
-@settings(max_examples=_examples(40), suppress_health_check=_quiet)
+@pytest.mark.parametrize("start", range(280, 320, 20))
+def test_twenty_programs_over_packets_in_several_pieces(start: int) -> None:
+    _check_all(range(start, start + 20), longest=9000)
+
+
+@settings(max_examples=_examples(25), suppress_health_check=_quiet)
+@given(source=programs(), seed=seeds, optimize=st.booleans(), memory=st.sampled_from([None, True]))
+def test_programs_that_shrink(source: str, seed: int, optimize: bool, memory: bool | None) -> None:
+    check_agreement(compile_source(source, optimize=optimize), packets(seed, SHORTEST), memory=memory)
+
+
+@settings(max_examples=_examples(15), suppress_health_check=_quiet)
 @given(source=programs(Features(statements=8)), seed=seeds)
-def test_packets_in_several_pieces(source: str, seed: int) -> None:
+def test_programs_over_packets_in_several_pieces_that_shrink(source: str, seed: int) -> None:
     check_agreement(compile_source(source), packets(seed, SHORTEST, 9000), frags=True)
 
 
