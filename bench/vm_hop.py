@@ -222,7 +222,7 @@ class _Names:
 async def _guests() -> AsyncIterator[dict[str, int]]:
     """Two machines of one image behind the taps `steered` and `bridged`; the real ports of their programs."""
     images, machine = await prepare(CACHE)
-    names = _Names()
+    names, servers = _Names(), list[NameServer]()
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dipronn-bench-")))
         bundle = _bundle(folder)
@@ -236,11 +236,13 @@ async def _guests() -> AsyncIterator[dict[str, int]]:
                 callers = Callers({address: {"echo": frozenset({"in"})}})
                 server = NameServer(device, callers, names)
                 await server.start()
-                stack.push_async_callback(server.close)
+                servers.append(server)
                 await driver.start(spec, tap)
                 stack.push_async_callback(driver.stop, spec.name)
         async with asyncio.timeout(120):
             ports = {device: await port for device, port in names.ports.items()}
+        # Their connections would have the host ask for the bridged guest in the client's name.
+        await asyncio.gather(*(server.close() for server in servers))
         yield ports
 
 
