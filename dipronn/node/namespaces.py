@@ -71,9 +71,11 @@ def _finish_end(handle: NetNS, end: End) -> None:
         _silence(end)
     _add_addresses(handle, end.device, end.addresses)
     _set_up(handle, end.device)
-    # XDP rewrites packets whose checksums must be real, and a redirect to a veth needs NAPI at its peer.
-    command = ["nsenter", f"--net={NAMESPACES / end.namespace}", "ethtool", "-K", end.device]
-    subprocess.run([*command, "tx", "off", "gro", "on"], check=True, capture_output=True, timeout=10)
+    # XDP rewrites packets whose checksums must be real, and a redirect to a veth needs NAPI at its peer. bmv2
+    # reads through libpcap, whose ring holds 8 frames where a device may join segments, else a thousand.
+    command = ["nsenter", f"--net={NAMESPACES / end.namespace}", "ethtool", "-K", end.device, "tx", "off"]
+    command += ["gro", "off", "gso", "off"] if end.port else ["gro", "on"]
+    subprocess.run(command, check=True, capture_output=True, timeout=10)
 
 
 def _silence(end: End) -> None:

@@ -58,7 +58,10 @@ class Change:
 
 
 class Writer(Protocol):
-    """Writes to a switch."""
+    """Writes to a switch. ``sizes``: how many entries a table holds, as far as that is known."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]: ...
 
     async def write(self, changes: Sequence[Change]) -> Mapping[int, str]:
         """Do the changes in order; those that the switch refused, by their index, with its reason.
@@ -122,9 +125,19 @@ async def execute(changes: Sequence[Change], writer: Writer, mirror: Entries) ->
         _note(kept, mirror)
         done += kept
         if refused:
-            await _undo(done, writer, mirror)
             index, why = next(iter(refused.items()))
-            raise Refused(f"{batch[index].verb} of {batch[index].key}: {why}")
+            change, full = batch[index], _full(batch[index], writer, mirror)
+            await _undo(done, writer, mirror)
+            raise Refused(full or f"{change.verb} of {change.key}: {why}")
+
+
+def _full(change: Change, writer: Writer, mirror: Entries) -> str:
+    """Whether an insertion fails because its table is full: switches do not say."""
+    table = change.key.table
+    size = writer.sizes.get(table, 0)
+    if change.before is not None or not size or sum(key.table == table for key in mirror) < size:
+        return ""
+    return f"the switch's table {table} is full: it holds {size} entries; close sessions, or enlarge it"
 
 
 async def _undo(done: Sequence[Change], writer: Writer, mirror: Entries) -> None:

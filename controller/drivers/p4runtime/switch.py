@@ -83,6 +83,11 @@ class Switch:
         """Why the switch is not ours now."""
 
     @property
+    def sizes(self) -> Mapping[str, int]:
+        """Entries that each table holds."""
+        return {table.preamble.alias: table.size for table in self.pipeline.info.tables}
+
+    @property
     def up(self) -> bool:
         """The switch is ours and ready."""
         return self._up.is_set()

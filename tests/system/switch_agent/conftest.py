@@ -160,7 +160,7 @@ class Network:
 
     def _listen(self) -> None:
         """The switch has no ports before it has a pipeline, so ask again until there are, also later."""
-        while not self._over.wait(0.05):
+        while not self._over.wait(0.2):
             self._ports = PacketPorts(self._address)
             with contextlib.suppress(grpc.RpcError, ValueError):
                 while True:
