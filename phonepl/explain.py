@@ -42,7 +42,7 @@ def _handler(handler: ir.Handler, compiled: Compiled) -> str:
     lines.append(f"  tests of range and divisor that remain: {_traps(handler.body)}")
     lines.append(f"  memory touched: {_memory(handler, uses)}")
     _, most = _cost(handler.body)
-    lines.append(f"  estimated cost: at most {most} steps a packet, at most {handler.maximum_puts} puts")
+    lines.append(f"  estimated cost: at most {most} steps a packet, puts at most {handler.maximum_puts}")
     return "\n".join(lines)
 
 

@@ -169,8 +169,10 @@ class ExpressionChecker:
     def _string(self, e: s.StringLiteral) -> Type | None:
         if e.fault is not None:
             at, reason = e.fault
-            column = e.span.column + at
-            span = s.Span(e.span.line, column, e.span.line, column + 1) if at else e.span
+            line, column = e.span.line + e.text.count("\n", 0, at), e.span.column + at
+            if line > e.span.line:
+                column = at - e.text.rfind("\n", 0, at)
+            span = s.Span(line, column, line, column + 1) if at else e.span
             self._say(d.MalformedString(span, reason=reason))
             return None
         if len(e.value) > MAXIMUM_STRING:

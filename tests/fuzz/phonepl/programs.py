@@ -28,6 +28,8 @@ class Features:
     number_arrays: bool = True
     string_arrays: bool = True
     loops: bool = True
+    varied_loops: bool = False
+    """Loops with steps known only at run time, two variables, limits from lengths, and returns inside."""
     methods: bool = True
     division: bool = True
     clock: bool = True
@@ -237,6 +239,8 @@ class _Writer:
 
     def _loop(self, kind: str, scope: _Scope, indent: int, result: str) -> list[str]:
         pad, name = "  " * indent, self._name()
+        if self._f.varied_loops and self._chance(60):
+            return self._varied_loop(name, scope, indent, result)
         limit = str(self._number(0, 5))
         if self._chance(30):
             limit = f"({self._expression('int', scope, 1)} & 3)"
@@ -252,6 +256,38 @@ class _Writer:
         if self._chance(50):
             return [start, f"{pad}while ({name}-- > 0) {{", *body, f"{pad}}}"]
         return [start, f"{pad}while ({name} > 0) {{", *body, f"{pad}  {name}--;", f"{pad}}}"]
+
+    def _varied_loop(self, name: str, scope: _Scope, indent: int, result: str) -> list[str]:
+        pad, other = "  " * indent, self._name()
+        inner = scope.inner()
+        inner.add("int", name, fixed=True)
+        self._in_loop += 1
+        step = f"1 + ({self._expression('int', scope, 1)} & {self._pick([0, 1, 3])})"
+        match self._number(0, 5):
+            case 0:
+                start = f"int {name} = 0, {other} = {self._number(0, 8)}"
+                head = f"for ({start}; {name} < {other}; {name}++, {other}--)"
+                inner.add("int", other, fixed=True)
+            case 1:
+                head = (
+                    f"for (int {name} = {self._number(-3, 9)}; {name} >= 0; {name} -= {self._number(1, 3)})"
+                )
+            case 2:
+                head = f"for (int {name} = 1; {name} != {self._number(1, 6)}; {name}++)"
+            case 3:
+                head = f"for (int {name} = 0; {name} + 2 <= {self._number(0, 12)}; {name} += {step})"
+            case 4:
+                limit = f"{self._expression('String', scope, 1)}.length()"
+                head = (
+                    f"for (int {name} = 0; {name} < {limit} && {self._boolean(inner, 2)}; {name} += {step})"
+                )
+            case _:
+                head = f"for (long {name}L = 0; {name}L < 4; {name}L += 2)"
+                inner.names["int"].remove(name)
+                inner.add("long", f"{name}L", fixed=True)
+        body = self._block(inner, indent + 1, result)
+        self._in_loop -= 1
+        return [f"{pad}{head} {{", *body, f"{pad}}}"]
 
     def _updated(self, scope: _Scope) -> str:
         """A change of an element, which is also an int or long expression."""

@@ -18,7 +18,7 @@ from phonepl.representation import representations
 from phonepl.targets import Arrival
 from phonepl.targets.interpreter import Interpreter
 from tests.fuzz.phonepl.machine import Machine
-from tests.fuzz.phonepl.programs import packets, program_from_seed, programs, seeds
+from tests.fuzz.phonepl.programs import Features, packets, program_from_seed, programs, seeds
 
 
 def _interpreted(compiled: Compiled, packets: list[Arrival]) -> tuple[list[object], object]:
@@ -65,6 +65,13 @@ def test_the_compiler_keeps_the_meaning(source: str, seed: int) -> None:
 def test_the_compiler_keeps_the_meaning_of_a_hundred_programs(hundred: int) -> None:
     for seed in range(hundred * 100, hundred * 100 + 100):
         _check(program_from_seed(seed), packets(seed))
+
+
+@pytest.mark.parametrize("hundred", range(2))
+def test_the_compiler_keeps_the_meaning_of_loops(hundred: int) -> None:
+    features = Features(varied_loops=True, statements=3)
+    for seed in range(hundred * 100, hundred * 100 + 100):
+        _check(program_from_seed(seed, features), packets(seed))
 
 
 @pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
