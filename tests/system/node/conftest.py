@@ -68,9 +68,12 @@ class Traffic:
 
 
 def run_dipronn(
-    *arguments: str, socket: Path | None = None, timeout: float = 150
+    *arguments: str, socket: Path | None = None, timeout: float = 150, path: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """``path``: the only folder in which it finds programs."""
     environment = {**os.environ, **({"DIPRONN_NODE_ADDRESS": f"unix:{socket}"} if socket else {})}
+    if path:
+        environment["PATH"] = str(path)
     return subprocess.run(
         [str(Path(sys.executable).with_name("dipronn")), *arguments],
         capture_output=True,

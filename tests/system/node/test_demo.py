@@ -36,6 +36,26 @@ def test_the_demonstration_keeps_its_promises() -> None:
     assert starter.residue(NODE) == []
 
 
+@pytest.mark.bmv2
+@pytest.mark.req("D50")
+def test_the_demonstration_keeps_its_promises_on_switches() -> None:
+    """Distribution and aggregation are bmv2: nothing else changes."""
+    done = run_dipronn("demo", "--json", "--dataplane", "p4", timeout=280)
+    assert done.returncode == 0, done.stderr + done.stdout
+    result = json.loads(done.stdout)
+    assert all(check["kept"] for check in result["checks"])
+    delivered = {each["output"]: each["bytes"] for each in result["delivered"]}
+    assert delivered["high"] == delivered["safe"] == result["sent_bytes"]
+    assert starter.residue(NODE) == []
+
+
+def test_without_a_switch_the_way_to_one_is_named(tmp_path: Path) -> None:
+    done = run_dipronn("demo", "--dataplane", "p4", path=tmp_path)
+    assert done.returncode == 2
+    assert "p4lang" in done.stderr and "simple_switch_grpc" in done.stderr
+    assert starter.residue(NODE) == []
+
+
 def test_an_interrupted_demonstration_leaves_nothing() -> None:
     demo = subprocess.Popen(
         [str(Path(sys.executable).with_name("dipronn")), "demo"],

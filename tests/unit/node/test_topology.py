@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from controller.drivers.p4runtime.config import read_config as read_switch_config
+from dipronn.node import switches
 from dipronn.node.agent_config import agent_config
 from dipronn.node.config import BadConfiguration, NodeConfig, read_config
 from dipronn.node.topology import plan_topology
@@ -49,11 +51,43 @@ def test_the_agent_understands_its_configuration(tmp_path: Path) -> None:
         assert devices == {"data0": False, **({unit.outside_device: True} if unit.outside_device else {})}
 
 
+def test_the_agent_of_a_switch_understands_its_configuration(tmp_path: Path) -> None:
+    topology = plan_topology(NodeConfig(name="t", dataplane="p4"))
+    of_xdp = plan_topology(NodeConfig(name="t"))
+    edges = [unit for unit in topology.units if unit.ports]
+    assert [unit.name for unit in edges] == ["distribution", "aggregation"]
+    for unit in edges:
+        file = tmp_path / f"{unit.name}.toml"
+        paths = {"state": tmp_path / "state", "certs": tmp_path / "certs"}
+        file.write_text(switches.agent_config(unit, control="10.78.0.1:7443", **paths))
+        config = read_switch_config(file)
+        assert (config.unit, config.device_id) == (unit.name, switches.DEVICE_ID)
+        ends = {
+            end.device: end.addresses
+            for veth in of_xdp.veths
+            for end in (veth.near, veth.far)
+            if end.namespace == unit.namespace
+        }
+        for link, port in zip(config.links, unit.ports, strict=True):
+            assert link.port == port.number and link.outside == port.outside
+            assert tuple(map(str, link.addresses)) == ends[link.key.device], "as its host would have"
+            assert f"{port.number}@{port.device}" in switches.command(unit, tmp_path)
+    silent = [end for veth in topology.veths for end in (veth.near, veth.far) if end.port]
+    assert {(end.namespace, end.device) for end in silent} == {
+        (unit.namespace, port.device) for unit in edges for port in unit.ports
+    }
+    assert not any(end.addresses for end in silent), "the kernel must not answer beside the agent"
+    macs = [port.mac for unit in edges for port in unit.ports]
+    assert len(set(macs)) == len(macs)
+
+
 def test_a_configuration_file_changes_what_it_names(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
-    file.write_text('name = "lab"\nprocessing_units = 4\nreceivers = [["198.51.100.9/24"]]\n')
+    file.write_text(
+        'name = "lab"\ndataplane = "p4"\nprocessing_units = 4\nreceivers = [["198.51.100.9/24"]]\n'
+    )
     config = read_config(file)
-    assert config == NodeConfig(name="lab", processing_units=4, receivers=(("198.51.100.9/24",),))
+    assert config == NodeConfig("lab", "p4", 4, receivers=(("198.51.100.9/24",),))
 
 
 @pytest.mark.parametrize(
