@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
+from contextlib import suppress
 from importlib.metadata import version
 from itertools import islice
 
@@ -19,7 +20,6 @@ from finsy.proto import p4r
 from controller.drivers.p4runtime import apply
 from controller.drivers.p4runtime.config import SwitchConfig
 from controller.drivers.p4runtime.entries import (
-    Action,
     Entries,
     EntryKey,
     decode,
@@ -85,6 +85,7 @@ class SwitchAgent:
         self._rows: dict[int, Tables] = {}
         self._entries: dict[int, Entries] = {}
         self._peers = LearntPeers()
+        self._learnt = asyncio.Event()
         self._mirror: Entries = {}
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._writing = asyncio.Lock()
@@ -105,7 +106,7 @@ class SwitchAgent:
             await self._switch.require_up(None)
             group.create_task(self._membership.run(), name="membership")
             group.create_task(self._count(), name="counters")
-            group.create_task(self._age(), name="peers")
+            group.create_task(self._follow_peers(), name="peers")
 
     # the switch
 
@@ -274,28 +275,27 @@ class SwitchAgent:
                 for each in read_learnt(digest, self._ports)
             ]
             self._peers.learn(learnt, time.monotonic())
-            self._do(self._write_peers(learnt), "learn")
+            self._learnt.set()
 
-    async def _write_peers(self, learnt: Iterable[tuple[EntryKey, Action]]) -> None:
-        async with self._writing:
-            written = {key for entries in self._entries.values() for key in entries if key.table == "peer"}
-            wanted = {key: row for key, row in learnt if key not in written and key in self._peers.entries}
-            observed = {key: self._mirror[key] for key in wanted if key in self._mirror}
-            await apply.execute(apply.diff(wanted, observed), self._switch, self._mirror)
-
-    async def _age(self) -> None:
+    async def _follow_peers(self) -> None:
+        """Write who was learnt, at once and many together, and delete whose time is over."""
         while True:
-            await asyncio.sleep(AGE_SECONDS)
-            if self._peers.age(time.monotonic()) and self._switch.up:
-                await self._quietly(self._forget_peers(), "age")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._learnt.wait(), AGE_SECONDS)
+            self._learnt.clear()
+            self._peers.age(time.monotonic())
+            changed = self._peers.take_changed()
+            if changed and self._switch.up:
+                await self._quietly(self._write_peers(changed), "peers")
 
-    async def _forget_peers(self) -> None:
+    async def _write_peers(self, keys: set[EntryKey]) -> None:
+        """A switch that is away gets all of them when it is back."""
         async with self._writing:
-            desired = self._desired()
-            over = {
-                key: row for key, row in self._mirror.items() if key.table == "peer" and key not in desired
-            }
-            await apply.execute(apply.diff({}, over), self._switch, self._mirror)
+            for entries in self._entries.values():
+                keys = keys - entries.keys()
+            wanted = {key: self._peers.entries[key] for key in keys if key in self._peers.entries}
+            observed = {key: self._mirror[key] for key in keys if key in self._mirror}
+            await apply.execute(apply.diff(wanted, observed), self._switch, self._mirror)
 
     def _do(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(self._quietly(work, name), name=name)

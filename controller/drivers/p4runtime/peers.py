@@ -17,22 +17,29 @@ class LearntPeers:
     def __init__(self) -> None:
         self._ends: dict[EntryKey, float] = {}
         self.entries: Entries = {}
+        self._changed: set[EntryKey] = set()
 
     def learn(self, peers: Iterable[tuple[EntryKey, Action]], now: float) -> None:
         """Who speaks again lives longer. When there is no room left the longest silent go."""
         for key, action in peers:
             self._ends.pop(key, None)
             self._ends[key] = now + PEER_LIFETIME  # kept in the order of their ends
-            self.entries[key] = action
+            if self.entries.get(key) != action:
+                self.entries[key] = action
+                self._changed.add(key)
         while len(self._ends) > MOST:
             self._forget(next(iter(self._ends)))
 
-    def age(self, now: float) -> bool:
-        """Forget whose time is over; whether there were any."""
-        over = [key for key, end in self._ends.items() if end <= now]
-        for key in over:
+    def age(self, now: float) -> None:
+        """Forget whose time is over."""
+        for key in [key for key, end in self._ends.items() if end <= now]:
             self._forget(key)
-        return bool(over)
+
+    def take_changed(self) -> set[EntryKey]:
+        """Who was learnt, learnt anew or forgotten since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def _forget(self, key: EntryKey) -> None:
         del self._ends[key], self.entries[key]
+        self._changed.add(key)

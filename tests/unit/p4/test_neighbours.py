@@ -151,8 +151,13 @@ def test_learnt_peers_live_as_long_as_they_speak(monkeypatch: pytest.MonkeyPatch
     key = [EntryKey("peer", (number,)) for number in range(5)]
     learnt.learn([(key[0], Action("answer")), (key[1], Action("answer"))], 0.0)
     learnt.learn([(key[0], Action("answer", (1,)))], 30.0)
-    assert not learnt.age(59.9)
-    assert learnt.age(60.0)
+    assert learnt.take_changed() == {key[0], key[1]}
+    learnt.age(59.9)
+    assert set(learnt.entries) == {key[0], key[1]}
+    learnt.age(60.0)
     assert learnt.entries == {key[0]: Action("answer", (1,))}
+    assert learnt.take_changed() == {key[1]}
+    learnt.learn([(key[0], Action("answer", (1,)))], 65.0)
+    assert not learnt.take_changed(), "nothing to write"
     learnt.learn([(each, Action("answer")) for each in key[1:]], 70.0)
     assert set(learnt.entries) == set(key[2:]), "the longest silent made room"
