@@ -8,9 +8,10 @@ import os
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +26,9 @@ Value = TypeVar("Value")
 
 SOURCE = Path(__file__).with_name("prog_run.bpf.c")
 FUNCTIONS = ("fresh", "stub", "bare", "one_hash", "emit", "sink")
-GENERATOR = struct.Struct("=III44sHHI")
+RUNS = 10
+GENERATOR = 48
+"""Bytes of ``struct generator``."""
 FIRST_SOURCE = IPv4Address("10.64.0.0")
 FIRST_DESTINATION = IPv4Address("10.1.0.0")
 SOURCE_PORT, DESTINATION_PORT = 4000, 5000
@@ -120,7 +123,7 @@ class Generator:
 
     def __init__(self, flows: int = 1024) -> None:
         self.maps = {
-            "generator": Map.create("generator", MapType.PERCPU_ARRAY, 4, GENERATOR.size, 1),
+            "generator": Map.create("generator", MapType.PERCPU_ARRAY, 4, GENERATOR, 1),
             "hops": Map.create("hops", MapType.HASH, 16, 28, flows),
             "target": Map.create("target", MapType.PROG_ARRAY, 4, 4, 1),
             "out": Map.create("out", MapType.DEVMAP, 4, 8, 1 << 12),
@@ -148,8 +151,10 @@ class Generator:
         total = sum(words)
         while total >> 16:
             total = (total & 0xFFFF) + (total >> 16)
-        first = (0x9E3779B9, frames.sources, frames.destinations, bytes(header), total, 0, 0)
-        value = GENERATOR.pack(*first).ljust(-(-GENERATOR.size // 8) * 8, b"\0")
+        # macs, source_mac_end, ports, udp_length, ip, protocol: struct generator
+        pieces = (header[:8], header[8:12], header[34:38], header[38:42], header[14:26], header[12:14])
+        numbers = struct.pack("=HIII", total, 0x9E3779B9, frames.sources, frames.destinations)
+        value = b"".join(pieces) + numbers
         self.maps["generator"].update(bytes(4), value * possible_cpus())
 
     def hops(self, flows: FlowBatch, ifindex: int) -> None:
@@ -162,19 +167,54 @@ class Generator:
         self.direct(ifindex, ifindex)
 
     def nanoseconds(self, frames: Frames, repeat: int) -> float:
-        """Of one packet, with what makes it; whole ns, by the kernel, which leaves out others' time."""
-        return run_program(self.programs["fresh"], frames.first, repeat=repeat).nanoseconds
+        """Of one packet, with what makes it; by the kernel, which leaves out others' time.
 
-    def shoot(self, frames: Frames, count: int) -> float:
-        """Send real frames to whatever is aimed at; seconds."""
-        start = time.perf_counter()
-        run_program(self.programs["fresh"], frames.first, repeat=count, flags=LIVE_FRAMES, batch=64)
-        return time.perf_counter() - start
+        It tells whole ns, so this is a mean of several runs.
+        """
+        runs = [run_program(self.programs["fresh"], frames.first, repeat=repeat // RUNS) for _ in range(RUNS)]
+        return sum(run.nanoseconds for run in runs) / RUNS
+
+    def shoot(self, frames: Frames, count: int, workers: Sequence[int] = ()) -> float:
+        """Send real frames by entry 0 of ``out``; seconds, without those in which others had the core.
+
+        ``workers``: processes besides the kernel that bring the frames on their way.
+        """
+        start, waited, worked = time.perf_counter(), _waited(), _worked(workers)
+        run_program(self.programs["emit"], frames.first, repeat=count, flags=LIVE_FRAMES, batch=64)
+        return time.perf_counter() - start - (_waited() - waited) + _worked(workers) - worked
 
     def seen(self) -> int:
         """By the sink."""
         cells = self.maps["seen"].lookup(bytes(4)) or b""
         return sum(struct.unpack(f"={len(cells) // 8}Q", cells))
+
+
+def _schedstat(folder: Path) -> tuple[float, float]:
+    """Seconds that a thread ran, and that it waited for a core (Documentation/scheduler/sched-stats.rst)."""
+    ran, waited, _ = (folder / "schedstat").read_text().split()
+    return int(ran) / 1e9, int(waited) / 1e9
+
+
+def _waited() -> float:
+    return _schedstat(Path("/proc/thread-self"))[1]
+
+
+def _worked(workers: Sequence[int]) -> float:
+    """What others did for the frames: the kernel's thread for packets on this core, and ``workers``."""
+    threads = [Path("/proc", str(_ksoftirqd()))]
+    for worker in workers:
+        threads += Path("/proc", str(worker), "task").iterdir()
+    return sum(_schedstat(thread)[0] for thread in threads)
+
+
+@cache
+def _ksoftirqd() -> int:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                if (folder / "comm").read_text().strip() == f"ksoftirqd/{CPU}":
+                    return int(folder.name)
+    raise LookupError(f"no ksoftirqd on core {CPU}")
 
 
 @contextlib.contextmanager
