@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from phonepl import ir
 from phonepl.ir import WHOLE, Range
 from phonepl.trees import negated
-from phonepl.types import MAXIMUM_TURNS
+from phonepl.types import MAXIMUM_TURNS, Type
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class _Movement:
 
     most: Range
     sure: Range
+    type: Type
 
 
 def bound_of(
@@ -58,7 +59,7 @@ def bound_of(
 
     Or why there is no proof.
     """
-    movements = {name: movement for name in changed if (movement := _movement(name, loop.body, facts))}
+    movements = _movements(loop.body, facts)
     tests, copies = _tests(loop, facts)
     if not tests:
         leaves = any(isinstance(s, ir.Leave) and s.label == loop.label for s in ir.walk(loop.body))
@@ -86,64 +87,55 @@ def bound_of(
         if start is None:
             continue
         reached = Range(start.low + turns * min(kind.low, 0), start.high + turns * max(kind.high, 0))
-        if _type_holds(name, loop, reached):
+        if reached.inside(WHOLE[movement.type]):
             both = reached.meet(ranges[name]) if name in ranges else reached
             ranges[name] = both or reached
     return turns, ranges
 
 
-def _type_holds(name: str, loop: ir.Loop, reached: Range) -> bool:
-    return reached.inside(WHOLE[_target(name, loop).type])
-
-
-def _target(name: str, loop: ir.Loop) -> ir.Local:
-    for statement in ir.walk(loop.body):
-        target = ir.written(statement)
-        if target is not None and target.name == name:
-            return target
-    raise KeyError(name)
-
-
-def _movement(name: str, body: ir.Block, facts: LoopFacts) -> _Movement | None:
-    """The movement of a variable that the body changes by increments only; None for any other."""
-    most = _most(name, body, facts)
-    if most is None:
-        return None
-    sure = Range(0, 0)
+def _movements(body: ir.Block, facts: LoopFacts) -> dict[str, _Movement]:
+    """The movements of the variables that the body changes by increments only; in one walk."""
+    most: dict[str, Range] = {}
+    types: dict[str, Type] = {}
+    erratic: set[str] = set()
+    _gather(body, 1, facts, most, types, erratic)
+    sure = {name: Range(0, 0) for name in most}
     for statement in body:
-        if isinstance(statement, ir.Set) and statement.target.name == name:
-            step = facts.steps[id(statement)]
-            sure = Range(sure.low + step.low, sure.high + step.high)
-    return _Movement(most, sure)
+        if isinstance(statement, ir.Set) and id(statement) in facts.steps:
+            step, before = facts.steps[id(statement)], sure[statement.target.name]
+            sure[statement.target.name] = Range(before.low + step.low, before.high + step.high)
+    return {name: _Movement(most[name], sure[name], types[name]) for name in most if name not in erratic}
 
 
-def _most(name: str, block: ir.Block, facts: LoopFacts) -> Range | None:
-    low = high = 0
+def _gather(
+    block: ir.Block,
+    times: int,
+    facts: LoopFacts,
+    most: dict[str, Range],
+    types: dict[str, Type],
+    erratic: set[str],
+) -> None:
+    """Add up how far each variable moves when the block is executed up to `times` times."""
     for statement in block:
-        if (target := ir.written(statement)) and target.name == name:
-            if not isinstance(statement, ir.Set) or id(statement) not in facts.steps:
-                return None
-            step = facts.steps[id(statement)]
-            low, high = low + min(step.low, 0), high + max(step.high, 0)
+        if target := ir.written(statement):
+            step = facts.steps.get(id(statement)) if isinstance(statement, ir.Set) else None
+            if step is None:
+                erratic.add(target.name)
+                continue
+            before = most.get(target.name, Range(0, 0))
+            moved = Range(before.low + times * min(step.low, 0), before.high + times * max(step.high, 0))
+            most[target.name], types[target.name] = moved, target.type
             continue
-        nested: tuple[tuple[ir.Block, int], ...] = ()
         match statement:
             case ir.If():
-                nested = ((statement.then, 1), (statement.otherwise, 1))
+                _gather(statement.then, times, facts, most, types, erratic)
+                _gather(statement.otherwise, times, facts, most, types, erratic)
             case ir.Scope():
-                nested = ((statement.body, 1),)
+                _gather(statement.body, times, facts, most, types, erratic)
+            case ir.Loop() if id(statement) in facts.turns:
+                _gather(statement.body, times * (facts.turns[id(statement)] + 1), facts, most, types, erratic)
             case ir.Loop():
-                turns = facts.turns.get(id(statement))
-                writes = any((t := ir.written(inner)) and t.name == name for inner in ir.walk(statement.body))
-                if writes and turns is None:
-                    return None
-                nested = ((statement.body, (turns or 0) + 1),)
-        for inner, times in nested:
-            part = _most(name, inner, facts)
-            if part is None:
-                return None
-            low, high = low + times * part.low, high + times * part.high
-    return Range(low, high)
+                erratic |= {target.name for inner in ir.walk(statement.body) if (target := ir.written(inner))}
 
 
 def _tests(
