@@ -7,7 +7,8 @@ less than a full table in bmv2's one answer, and waits 10 s before it joins agai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import NoReturn
 
@@ -255,13 +256,27 @@ class Switch:
             raise Unavailable(self.trouble)
         return self._stub
 
+    @contextmanager
+    def _request(self) -> Iterator[None]:
+        """A request whose session ends meanwhile is cancelled by gRPC, which is no cancellation of ours."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            raise Unavailable(f"switch {self.address}: the session ended during a request") from None
+        except grpc.aio.UsageError as error:
+            raise Unavailable(f"switch {self.address}: the session has ended") from error
+
     async def read(self, entities: Iterable[p4r.Entity]) -> list[p4r.Entity]:
         """What the switch has of these. Raises Unavailable."""
         request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
         try:
             found: list[p4r.Entity] = []
-            async for answer in self._service().Read(request, timeout=RPC_SECONDS):
-                found += answer.entities
+            with self._request():
+                async for answer in self._service().Read(request, timeout=RPC_SECONDS):
+                    found += answer.entities
             return found
         except grpc.aio.AioRpcError as error:
             raise Unavailable(f"switch {self.address}: {error.details()}") from error
@@ -310,7 +325,8 @@ class Switch:
         """What was refused, by its index. Raises Unavailable if nothing, or nobody knows what, was done."""
         request = p4r.WriteRequest(device_id=self._device_id, election_id=self._election_id, updates=updates)
         try:
-            await self._service().Write(request, timeout=RPC_SECONDS)
+            with self._request():
+                await self._service().Write(request, timeout=RPC_SECONDS)
         except grpc.aio.AioRpcError as error:
             status = P4RpcStatus.from_rpc_error(error)
             if not status.details:
