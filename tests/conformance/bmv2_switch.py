@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -59,34 +58,26 @@ def free_ports(count: int) -> list[int]:
 class SwitchProcess:
     """simple_switch_grpc on ports of its own.  It ends with its owner, however that ends."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._folder = folder
+    def __init__(self, *arguments: str) -> None:
         self._arguments = arguments
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # nameless: nothing is left behind
         self.address, self.packet_address, self._thrift = (f"127.0.0.1:{port}" for port in free_ports(3))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Also again after ``stop``: on the same addresses, with nothing in it."""
-        command = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "simple_switch_grpc",
-            "--no-p4",
-        ]
+        command = ["setpriv", "--pdeathsig", "KILL", "simple_switch_grpc", "--no-p4", "--log-level", "off"]
         command += ["--device-id", str(DEVICE_ID), "--thrift-port", self._thrift.rpartition(":")[2]]
-        command += ["--notifications-addr", f"ipc://{self._folder}/notifications"]
+        command += ["--notifications-addr", "inproc://notifications"]
         command += [*self._arguments, "--", "--cpu-port", str(CONTROLLER_PORT)]
         command += ["--grpc-server-addr", self.address, "--dp-grpc-server-addr", self.packet_address]
-        output = (self._folder / "output").open("ab")
-        self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self._folder)
+        self._process = subprocess.Popen(command, stdout=self._output, stderr=self._output)
         deadline = time.monotonic() + PATIENCE
         for address in (self.address, self.packet_address):
             while not _listens(address):
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError(
-                        f"bmv2 did not start: {(self._folder / 'output').read_text()[-2000:]}"
-                    )
+                    self._output.seek(0)
+                    raise AssertionError(f"bmv2 did not start: {self._output.read()[-2000:]!r}")
                 threading.Event().wait(0.02)
 
     def stop(self) -> None:
@@ -98,13 +89,12 @@ class SwitchProcess:
 
 @contextlib.contextmanager
 def switch_process(*arguments: str) -> Iterator[SwitchProcess]:
-    with tempfile.TemporaryDirectory(prefix="dipronn-bmv2-") as folder:
-        process = SwitchProcess(Path(folder), *arguments)
-        try:
-            process.start()
-            yield process
-        finally:
-            process.stop()
+    process = SwitchProcess(*arguments)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.stop()
 
 
 def _listens(address: str) -> bool:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -150,7 +151,10 @@ class Network:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, port: int, frame: bytes) -> None:
-        assert self._ports
+        deadline = time.monotonic() + DEADLINE
+        while not self._ports and time.monotonic() < deadline:
+            self._over.wait(0.05)
+        assert self._ports, "the switch has no ports"
         self._ports.send(port, frame)
 
     def close(self) -> None:
