@@ -306,8 +306,8 @@ def forwarding() -> Iterator[Result]:
     conditions = (
         f"64 B live frames of {FLOWS} flows over veth, generator and path on core {CPU}, addresses rewritten "
         f"(not by the bridge), arrivals counted, set-up and other tasks' time left out; medians of {ROUNDS} "
-        f"interleaved rounds, noise ±{noise(rates['steering']):.0%}; a veth is no NIC, and sockets see no such "
-        f"lead"
+        f"interleaved rounds, noise ±{noise(rates['steering']):.0%}; a veth is no NIC, and from sockets "
+        f"there is no such lead"
     )
     yield Result("forwarding_mpps", ours, "Mpps", None, middle, conditions)
     for name, rate in middle.items():

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.lab import (
     DESTINATION_PORT,
@@ -49,7 +50,7 @@ from ebpf.loader import Sizes, SteeringProgram
 CHANNELS = 1000
 HASHED = CHANNELS + 1
 """The channel that spreads by hash over 64 slots."""
-ROUNDS, WARM, REPEAT = 11, 20_000, 200_000
+ROUNDS, WARM, REPEAT, LOADS = 11, 20_000, 200_000, 5
 GOAL = 1.3
 """Times the program with one hash lookup."""
 COUNTS = {"1": 1, "64k": 1 << 16, "1M": 1 << 20}
@@ -61,14 +62,28 @@ Values = dict[str, list[float]]
 def prog_run() -> Iterator[Result]:
     """The common path at three numbers of flows, then what is not so common."""
     for label, flows in COUNTS.items():
-        with namespace("dut") as dut, namespace("far") as far, generator(max(flows, 1 << 10)) as frames:
-            wire(dut, "out0", far, "in0")
-            yield from dut.inside(lambda: list(_at(label, flows, frames)))  # noqa: B023 - called at once
+        hits: Values = {}
+        others: Values = {}
+        # Where code and tables come to lie moves a small figure by some ns: hence several loads.
+        loads = LOADS if flows == 1 else 1
+        for load in range(loads):
+            with namespace("dut") as dut, namespace("far") as far, generator(max(flows, 1 << 10)) as frames:
+                wire(dut, "out0", far, "in0")
+                for name, found in dut.inside(partial(_hits, flows, frames)).items():
+                    hits.setdefault(name, []).extend(found)
+                if load == loads - 1:
+                    others = dut.inside(partial(_others, flows, frames))
+        yield from _results(label, flows, hits, others)
 
 
-def _at(label: str, flows: int, frames: Generator) -> Iterator[Result]:
-    order = np.random.default_rng(1).permutation(flows).astype(np.uint32)  # not in the order of the lookups
-    exact = FlowBatch(
+def _order(flows: int) -> npt.NDArray[np.uint32]:
+    """Flows are installed in another order than they are looked up."""
+    return np.random.default_rng(1).permutation(flows).astype(np.uint32)
+
+
+def _exact(flows: int) -> FlowBatch:
+    order = _order(flows)
+    return FlowBatch(
         flows,
         destination=int(FIRST_DESTINATION),
         destination_port=DESTINATION_PORT,
@@ -76,30 +91,39 @@ def _at(label: str, flows: int, frames: Generator) -> Iterator[Result]:
         source=int(FIRST_SOURCE) + order,
         source_port=SOURCE_PORT,
     )
-    by_source = Frames(sources=flows - 1)
+
+
+def _hits(flows: int, frames: Generator) -> Values:
+    exact = _exact(flows)
     frames.hops(exact, devices.index_of("out0"))
-    values = _measure(frames, exact, {"hit": by_source}, ("bare", "one_hash"))
-    bare, one_hash = (_net(values, f"hit by {name}", "hit") for name in ("bare", "one_hash"))
-    peers = {"bare rewrite and redirect": bare, "one hash lookup, rewrite and redirect": one_hash}
+    return _measure(frames, exact, {"hit": Frames(sources=flows - 1)}, ("bare", "one_hash"))
 
-    def result(name: str, found: Values, goal: Goal | None = None) -> Result:
-        conditions = (
-            f"BPF_PROG_RUN net of the stub, median of {ROUNDS} interleaved rounds of {REPEAT} fresh 64 B "
-            f"packets, {flows} random flows over {CHANNELS} channels, raw noise ±{noise(found[name]):.1%}"
-        )
-        return Result(f"{name}_ns_{label}", _net(found, name, name), "ns", goal, peers, conditions)
 
-    yield result("hit", values, Goal("<=", GOAL * one_hash))
-    wild = replace(exact, source=0, source_port=0, destination=int(FIRST_DESTINATION) + order)
+def _others(flows: int, frames: Generator) -> Values:
+    exact = _exact(flows)
+    wild = replace(exact, source=0, source_port=0, destination=int(FIRST_DESTINATION) + _order(flows))
     by_destination = Frames(sources=flows - 1, destinations=flows - 1)
     unknown = replace(by_destination, destination_port=1)
-    others = _measure(frames, wild, {"wild": by_destination, "miss": unknown})
-    others |= _measure(frames, replace(exact, channel=HASHED), {"hash": by_source})
+    found = _measure(frames, wild, {"wild": by_destination, "miss": unknown})
+    found |= _measure(frames, replace(exact, channel=HASHED), {"hash": Frames(sources=flows - 1)})
     if flows == 1:
-        others |= _measure(frames, exact, {"binding": by_source}, guest=True)
-    for name in ("wild", "miss", "hash", "binding"):
-        if name in others:
-            yield result(name, others)
+        found |= _measure(frames, exact, {"binding": Frames()}, guest=True)
+    return found
+
+
+def _results(label: str, flows: int, hits: Values, others: Values) -> Iterator[Result]:
+    bare, one_hash = (_net(hits, f"hit by {name}", "hit") for name in ("bare", "one_hash"))
+    peers = {"bare rewrite and redirect": bare, "one hash lookup, rewrite and redirect": one_hash}
+    for name in ("hit", "wild", "miss", "hash", "binding"):
+        values = hits if name == "hit" else others
+        if name in values:
+            conditions = (
+                f"BPF_PROG_RUN net of the stub, median of {len(values[name])} interleaved rounds of {REPEAT} "
+                f"fresh 64 B packets, {flows} random flows over {CHANNELS} channels, "
+                f"raw noise ±{noise(values[name]):.1%}"
+            )
+            goal = Goal("<=", GOAL * one_hash) if name == "hit" else None
+            yield Result(f"{name}_ns_{label}", _net(values, name, name), "ns", goal, peers, conditions)
 
 
 def _net(values: Values, name: str, frames: str) -> float:

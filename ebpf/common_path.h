@@ -23,8 +23,6 @@ static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, str
     u32 length = bpf_ntohs(ip->tot_len);
     if ((void *)ip + length != data_end || bpf_ntohs(udp->len) != length - sizeof(*ip)) return UNUSUAL;
     if (!is_zero(sum_words((u32 *)ip, 5))) return UNUSUAL;
-    u8 first = ip->saddr;
-    if (first == 0 || first == 127 || first >= 224) return UNUSUAL;
     /* The key in words as they are hashed: two halves of a word written one by one would stall its reading.
      */
     u64 addresses = *(u64 *)&ip->saddr, ports = *(u32 *)&udp->source;
@@ -32,21 +30,25 @@ static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, str
     struct flow4_row *row = flow4.lookup((struct flow4_key *)key);
     u64 wild = 0;
     if (!row) {
+        /* What an exact flow's row answered when it was written is asked here. */
+        u8 first = ip->saddr;
+        if (first == 0 || first == 127 || first >= 224) return UNUSUAL;
         wild = 1;
         key[0] = addresses & ~0xffffffffull;
         key[1] = (ports & 0xffff0000) | (u64)IPPROTO_UDP << 32;
         row = flow4.lookup((struct flow4_key *)key);
         if (!row) return UNUSUAL_MISSED;
+        if (((u32)addresses & row->mask) != row->prefix) return UNUSUAL;
     }
-    if (!(row->links & scope) || ((u32)addresses & row->mask) != row->prefix) return UNUSUAL;
+    if (!(row->common & scope)) return UNUSUAL;
     struct channel_row *c = channel.lookup(&row->target);
-    if (!c) return UNUSUAL;
-    struct endpoint_row *e = endpoint.lookup(&c->endpoint);
-    if (!e || !e->plain4 || length > e->mtu || (e->unit && !alive(e->unit))) return UNUSUAL;
+    if (!c || length > c->mtu || (c->unit && !alive(c->unit))) return UNUSUAL;
     struct traffic *counted = traffic.lookup(&row->target);
     if (!counted) return UNUSUAL;
     if (wild) {
         struct packet p = {.totals = t, .link = from, .ifindex = ifindex};
+        struct endpoint_row *e = endpoint.lookup(&c->endpoint);
+        if (!e) return UNUSUAL;
         learn(&p, data, ip, udp, e, 4);
     }
     t->common++;
@@ -54,32 +56,32 @@ static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, str
     counted->bytes += length;
     /* What the sums grow by: the new less the old. 2^32 - 1 is zero in ones' complement, and keeps this
      * positive. */
-    u64 grown = 0xffffffffull + e->address[0] - (addresses >> 32);
-    u64 grown_ports = 0xffffull + e->port - (ports >> 16);
-    ip->daddr = e->address[0];
-    udp->dest = e->port;
-    if (e->writes_source) {
-        grown += 0xffffffffull + e->source[0] - (u32)addresses;
-        grown_ports += 0xffffull + e->source_port - (u16)ports;
-        ip->saddr = e->source[0];
-        udp->source = e->source_port;
+    u64 grown = 0xffffffffull + c->address - (addresses >> 32);
+    u64 grown_ports = 0xffffull + c->port - (ports >> 16);
+    ip->daddr = c->address;
+    udp->dest = c->port;
+    if (c->writes_source) {
+        grown += 0xffffffffull + c->source - (u32)addresses;
+        grown_ports += 0xffffull + c->source_port - (u16)ports;
+        ip->saddr = c->source;
+        udp->source = c->source_port;
     }
     ip->check = corrected(ip->check, grown + (u16)~bpf_htons(0x0100));
     ip->ttl--;
     if (udp->check) udp->check = udp_corrected(udp->check, grown + grown_ports);
-    copy_mac(eth->h_dest, e->destination_mac);
-    copy_mac(eth->h_source, e->source_mac);
+    copy_mac(eth->h_dest, c->destination_mac);
+    copy_mac(eth->h_source, c->source_mac);
 #ifdef TRACE
     u32 zero = 0;
     struct trace *told = trace.lookup(&zero);
     if (told) {
         told->channel = row->target;
         told->endpoint = c->endpoint;
-        told->device = e->ifindex;
+        told->device = c->ifindex;
     }
     return XDP_REDIRECT;
 #else
-    int verdict = tx.redirect_map(e->ifindex, XDP_DROP);
+    int verdict = tx.redirect_map(c->ifindex, XDP_DROP);
     return verdict == XDP_REDIRECT ? verdict : -DROP_DEVICE_DROP;
 #endif
 }

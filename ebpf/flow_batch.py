@@ -27,7 +27,8 @@ _ROW = np.dtype(
         ("target", "<u4"),
         ("links", "u1"),
         ("prefix_length", "u1"),
-        ("pad", "<u2"),
+        ("common", "u1"),
+        ("pad", "u1"),
         ("prefix", "<u4"),
         ("mask", "<u4"),
     ]
@@ -59,4 +60,7 @@ class FlowBatch:
     def rows(self) -> bytes:
         rows = np.zeros(self.count, _ROW)
         rows["target"], rows["links"], rows["prefix_length"] = self.channel, int(self.links), ANY_SOURCE
+        first = np.asarray(self.source, np.uint32) >> 24
+        bad = (np.asarray(self.source) != 0) & ((first == 0) | (first == 127) | (first >= 224))
+        rows["common"] = np.where(bad, 0, int(self.links))
         return rows.tobytes()

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from controller.steering.model import Channel, Selector, SlotKey, Tables
+from controller.steering.model import Channel, Endpoint, Selector, SlotKey, Tables
 
 GRAPH = ("fork", "channel", "slot", "endpoint")
 """The tables that are kept."""
@@ -16,31 +16,43 @@ class Graph:
     def __init__(self) -> None:
         self.rows = Tables()
         self._channels: dict[int, set[int]] = defaultdict(set)  # by group
+        self._groups: dict[int, set[int]] = defaultdict(set)  # by the endpoint of slot 0
 
     def insert(self, table: str, new: Mapping[Any, Any]) -> None:
-        if table == "channel":
-            for key, row in new.items():
-                self._forget(key)
+        for key, row in new.items():
+            self._forget(table, key)
+            if table == "channel":
                 self._channels[row.group].add(key)
+            elif table == "slot" and key.index == 0:
+                self._groups[row.endpoint].add(key.group)
         getattr(self.rows, table).update(new)
 
     def delete(self, table: str, key: Any) -> None:
         """Nothing happens when it is not there."""
-        if table == "channel":
-            self._forget(key)
+        self._forget(table, key)
         getattr(self.rows, table).pop(key, None)
 
-    def _forget(self, channel: int) -> None:
-        old = self.rows.channel.get(channel)
-        if old is not None:
-            self._channels[old.group].discard(channel)
+    def _forget(self, table: str, key: Any) -> None:
+        old = getattr(self.rows, table).get(key)
+        if old is None:
+            return
+        if table == "channel":
+            self._channels[old.group].discard(key)
+        elif table == "slot" and key.index == 0:
+            self._groups[old.endpoint].discard(key.group)
 
-    def channels_of(self, groups: Iterable[int]) -> set[int]:
+    def channels_of(self, table: str, keys: Iterable[Any]) -> set[int]:
+        """Channels whose only slot or its endpoint is among these rows."""
+        groups: set[int] = set()
+        if table == "slot":
+            groups = {key.group for key in keys if key.index == 0}
+        elif table == "endpoint":
+            groups = set().union(*(self._groups.get(key, ()) for key in keys))
         return {channel for group in groups for channel in self._channels.get(group, ())}
 
-    def only_endpoint(self, channel: Channel) -> int:
-        """Of the only slot that the channel can choose; 0 when it has a choice or the slot is empty."""
+    def only_endpoint(self, channel: Channel) -> tuple[int, Endpoint | None]:
+        """Of the only slot that the channel can choose, with its number; None: a choice, or no row."""
         if channel.mask and channel.selector is not Selector.ZERO:
-            return 0
+            return 0, None
         slot = self.rows.slot.get(SlotKey(channel.group, 0))
-        return slot.endpoint if slot else 0
+        return (slot.endpoint, self.rows.endpoint.get(slot.endpoint)) if slot else (0, None)

@@ -75,7 +75,8 @@ class Flow4Row(ctypes.Structure):
         ("target", u32),
         ("links", u8),
         ("prefix_length", u8),
-        ("pad", u16),
+        ("common", u8),
+        ("pad", u8),
         ("prefix", Address4),
         ("mask", Address4),
     ]
@@ -170,7 +171,17 @@ class ChannelRow(ctypes.Structure):
         ("session", u32),
         ("control_group", u32),
         ("endpoint", u32),
-        ("pad", u32),
+        ("ifindex", u32),
+        ("address", Address4),
+        ("source", Address4),
+        ("unit", u32),
+        ("mtu", u16),
+        ("port", u16),
+        ("source_port", u16),
+        ("writes_source", u8),
+        ("pad", u8),
+        ("destination_mac", Mac),
+        ("source_mac", Mac),
     ]
 
 
@@ -192,8 +203,7 @@ class EndpointRow(ctypes.Structure):
         ("public_port", u16),
         ("source_mac", Mac),
         ("destination_mac", Mac),
-        ("plain4", u8),
-        ("writes_source", u8),
+        ("pad", u16),
         ("unit", u32),
         ("address", Address6),
         ("source", Address6),

@@ -199,14 +199,13 @@ class SteeringProgram:
 
     def _encode(self, table: str, key: Any, row: Any) -> rows.Encoded:
         if table == "channel":
-            return rows.encode_channel(key, row, self._graph.only_endpoint(row))
+            return rows.encode_channel(self._names, key, row, *self._graph.only_endpoint(row))
         return rows.ENCODE[table](self._names, key, row)
 
     def _follow(self, table: str, keys: Iterable[Any]) -> None:
         """Rewrite what is derived from rows of ``table`` at ``keys``: channels' endpoints, forks' plans."""
-        if table == "slot":
-            of_group = self._graph.channels_of({key.group for key in keys if key.index == 0})
-            self._write([self._encode("channel", key, self._graph.rows.channel[key]) for key in of_group])
+        channels = self._graph.channels_of(table, keys)
+        self._write([self._encode("channel", key, self._graph.rows.channel[key]) for key in channels])
         self._forks.changed(table, keys)
 
     def _check_number(self, name: str, number: int) -> None:

@@ -163,7 +163,16 @@ def encode_flow(devices: Devices, key: FlowKey, row: Flow) -> Encoded:
         raw.prefix_length = row.permitted_source.prefixlen
         _put(raw.prefix, row.permitted_source.network_address.packed)
         _put(raw.mask, row.permitted_source.netmask.packed)
+    if isinstance(raw, layout.Flow4Row):
+        source = key.source.address if key.source else None
+        permitted = row.permitted_source is None or source is None or source in row.permitted_source
+        raw.common = row.links if permitted and not (source and is_bad_source(source.packed[0])) else 0
     return table, raw_key, bytes(raw)
+
+
+def is_bad_source(first: int) -> bool:
+    """Whether nothing may come from an IPv4 address with this first byte (docs/steering.md, 9)."""
+    return first in (0, 127) or first >= 224
 
 
 def decode_flow(key: bytes, value: bytes, family: int) -> tuple[FlowKey, Flow]:
@@ -251,10 +260,22 @@ def decode_peer(devices: Devices, key: bytes, value: bytes, family: int) -> tupl
 # channel, slot, endpoint, unit
 
 
-def encode_channel(key: int, row: Channel, endpoint: int) -> Encoded:
-    """``endpoint``: of its only slot, or 0."""
+def encode_channel(
+    devices: Devices, key: int, row: Channel, number_: int = 0, endpoint: Endpoint | None = None
+) -> Encoded:
+    """``endpoint``, with its number: that of the channel's only slot, if it has one."""
     _require(row.mask & (row.mask + 1) == 0, f"channel {key}: mask {row.mask} is not 2^k - 1")
-    raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.control_group, endpoint)
+    raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.control_group)
+    if endpoint is not None and endpoint.destination.address.version == 4 and not endpoint.vlan:
+        raw.endpoint, raw.ifindex = number_, devices.index(endpoint.device)
+        raw.unit, raw.mtu = endpoint.unit, endpoint.mtu
+        raw.port = socket.htons(endpoint.destination.port)
+        _put(raw.address, endpoint.destination.address.packed)
+        _put(raw.source_mac, endpoint.source_mac.octets)
+        _put(raw.destination_mac, endpoint.destination_mac.octets)
+        if endpoint.source is not None and endpoint.kind is not EndpointKind.GUEST:
+            raw.writes_source, raw.source_port = 1, socket.htons(endpoint.source.port)
+            _put(raw.source, endpoint.source.address.packed)
     return "channel", number(key), bytes(raw)
 
 
@@ -293,8 +314,6 @@ def encode_endpoint(devices: Devices, key: int, row: Endpoint) -> Encoded:
         mtu=row.mtu,
         port=socket.htons(row.destination.port),
         unit=row.unit,
-        plain4=family == 4 and row.vlan == 0,
-        writes_source=row.source is not None and row.kind is not EndpointKind.GUEST,
     )
     _put(raw.source_mac, row.source_mac.octets)
     _put(raw.destination_mac, row.destination_mac.octets)

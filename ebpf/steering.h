@@ -94,7 +94,8 @@ struct flow4_row {
     u32 target;
     u8 links; /* bit per link kind */
     u8 prefix_length;
-    u16 pad;
+    u8 common; /* links, if an exact flow's own source is permitted and no bad address; else 0 */
+    u8 pad;
     u32 prefix;
     u32 mask;
 };
@@ -184,8 +185,20 @@ struct channel_row {
     u32 group;
     u32 session;
     u32 control_group;
-    u32 endpoint; /* of its only slot, kept here by the loader; 0: look into the slots */
-    u32 pad;
+    /* The hop to the endpoint of its only slot, as the common path needs it, kept here by the loader. mtu 0:
+     * none, because there is a choice, or the endpoint is missing, tagged or IPv6. */
+    u32 endpoint;
+    u32 ifindex;
+    u32 address;
+    u32 source;
+    u32 unit;
+    u16 mtu;
+    u16 port;
+    u16 source_port;
+    u8 writes_source;
+    u8 pad;
+    u8 destination_mac[6];
+    u8 source_mac[6];
 };
 
 struct slot_row {
@@ -208,8 +221,7 @@ struct endpoint_row {
     u16 public_port;
     u8 source_mac[6];
     u8 destination_mac[6];
-    u8 plain4; /* a row, IPv4 and untagged */
-    u8 writes_source;
+    u16 pad;
     u32 unit;
     u32 address[4]; /* IPv4 in the first word */
     u32 source[4];
