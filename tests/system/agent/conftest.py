@@ -26,7 +26,9 @@ import pytest
 
 from controller.steering.model import Address
 from dipronn.v1 import unit_pb2, unit_pb2_grpc
+from tests.system.conftest import CACHE
 from tests.unit.vmhost.tars import make_tar
+from vmhost.vm.machine import Machine
 
 ROOT = Path(__file__).parents[3]
 GUESTS = ROOT / "tests" / "system" / "vmhost" / "guests"
@@ -291,7 +293,9 @@ def namespaces(prefix: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-async def unit(namespaces: tuple[str, str], tmp_path: Path, prefix: str, echo: bytes) -> AsyncIterator[Unit]:
+async def unit(
+    machine: Machine, namespaces: tuple[str, str], tmp_path: Path, prefix: str, echo: bytes
+) -> AsyncIterator[Unit]:
     """A unit whose agent is not started yet; all of it is gone afterwards."""
     # A socket's path has at most 107 bytes, and pytest's folders are deep.
     path = Path(f"/tmp/{prefix}.sock")
@@ -304,7 +308,7 @@ unit = "u1"
 roles = ["processing", "distribution"]
 state = "{tmp_path}/state"
 pins = "{pins}"
-cache = "{ROOT}/build/vm-cache"
+cache = "{CACHE}"
 
 [control]
 address = "{control.address}"

@@ -22,14 +22,12 @@ import pytest
 from tests.unit.vmhost.tars import make_tar
 from vmhost.names import Callers, Grant, NameServer, Registration, Resolution
 from vmhost.tap import Tap, open_tap
-from vmhost.vm.image import GuestImages, prepare_images
+from vmhost.vm.image import GuestImages
 from vmhost.vm.machine import Machine
 from vmhost.vm.qemu import QemuDriver
 from vmhost.vm.spec import Address, DriverEvent, GuestProgram, ProgramExit, VmSpec
-from vmhost.vm.trial import choose_machine
 
 ROOT = Path(__file__).parents[3]
-CACHE = ROOT / "build" / "vm-cache"
 GUESTS = Path(__file__).parent / "guests"
 LIBRARY = ROOT / "vmhost" / "guest" / "lib"
 DEADLINE = 90.0
@@ -37,16 +35,6 @@ DEADLINE = 90.0
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-@pytest.fixture(scope="session")
-def images() -> GuestImages:
-    return prepare_images(CACHE)
-
-
-@pytest.fixture(scope="session")
-def machine(images: GuestImages) -> Machine:
-    return asyncio.run(choose_machine(CACHE, images))
 
 
 @pytest.fixture(scope="session")

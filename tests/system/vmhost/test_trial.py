@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.vmhost.conftest import CACHE, ROOT, until
+from tests.system.conftest import CACHE
+from tests.system.vmhost.conftest import ROOT, until
 from vmhost.vm.image import GuestImages, prepare_images
 from vmhost.vm.machine import Accelerator, Machine, MachineType
 from vmhost.vm.trial import choose_machine, probe_machines, try_machine
