@@ -109,7 +109,7 @@ def a_program_may_send_into_a_fork() -> Script:
     return script
 
 
-@case("R5", "D39", edge=False)
+@case("R5", edge=False)
 def a_program_may_answer_whom_it_heard_for_a_minute() -> Script:
     script = Script(with_guests())
     answer = from_guest(ip(INPUT0, SOURCE))
@@ -125,7 +125,7 @@ def a_program_may_answer_whom_it_heard_for_a_minute() -> Script:
     return script
 
 
-@case("R5", "D15", "D39", edge=False)
+@case("R5", "D15", edge=False)
 def bindings_and_answers_in_ipv6() -> Script:
     tables = steered(guests=True)
     own, other, gateway = socket("fd00:3::2", 7000), socket("fd00:4::2", 7000), socket("fd00:3::1", 1)

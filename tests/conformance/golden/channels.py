@@ -56,7 +56,7 @@ def round_robin_takes_the_instances_in_turn() -> Script:
     return script
 
 
-@case("R2", "A22", edge=True)
+@case("R2", edge=True)
 def weights_are_shares_of_the_slots() -> Script:
     tables = steered()
     tables.endpoint[10], tables.endpoint[11] = node(INSTANCE), node(replace(INSTANCE, port=1))

@@ -93,7 +93,7 @@ def only_permitted_sources_may_use_a_flow() -> Script:
     return script
 
 
-@case("A41", "A53", edge=True)
+@case("A41", edge=True)
 def an_unknown_flow_is_dropped_or_requested_or_left_to_the_host() -> Script:
     unknown = ip(SOURCE, replace(PUBLIC, port=9))
     script = Script(steered(Unmatched.REQUEST))

@@ -90,7 +90,6 @@ def test_a_datagram_leaves_by_its_channel_rewritten(unit: Rig) -> None:
 
 
 @pytest.mark.req("D52")
-@pytest.mark.req("A27")
 def test_a_fork_rewrites_each_copy_in_order_also_on_one_device(unit: Rig) -> None:
     wan, left, right = unit.veth("wan"), unit.veth("left"), unit.veth("right")
     tables = tables_for(["wan", "left", "right"], {5000: fork(1)})
@@ -303,7 +302,6 @@ def test_ipv6_is_steered_and_forked_with_right_checksums(unit: Rig) -> None:
     unit.inside(check)
 
 
-@pytest.mark.req("D39")
 def test_an_outside_source_is_learnt_and_its_answer_leaves_by_the_public_address(unit: Rig) -> None:
     wan, lan = unit.veth("wan"), unit.veth("lan")
     tables = tables_for(["wan"], {5000: target(1)})

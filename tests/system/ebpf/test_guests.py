@@ -219,7 +219,6 @@ def test_what_a_guest_may_do_is_done(scene: Scene, unit: Rig) -> None:
     scene(act)
 
 
-@pytest.mark.req("D28")
 def test_a_flood_to_the_host_is_stopped_and_data_goes_on(scene: Scene, unit: Rig) -> None:
     lan = unit.wires["lan"]
 

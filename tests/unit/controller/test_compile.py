@@ -78,7 +78,6 @@ def test_a_packet_goes_from_its_source_through_every_program_to_every_receiver(
     assert all(oracle.counters.conserved for oracle in node.oracles.values())
 
 
-@pytest.mark.req("D39")
 @pytest.mark.parametrize(("units", "places"), LAYOUTS, ids=["spread", "alone", "mixed"])
 def test_answers_go_back_the_way_the_packets_came(units: tuple[object, ...], places: list[str]) -> None:
     node = Node(lay(CHAIN, units, places))  # type: ignore[arg-type]

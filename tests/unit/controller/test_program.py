@@ -54,12 +54,10 @@ def messages(text: str) -> str:
     return render_all(check_text(text).diagnostics, "s.dpn", text)
 
 
-@pytest.mark.req("D47")
 @pytest.mark.req("D49")
 @pytest.mark.req("D50")
 @pytest.mark.req("D44")
 @pytest.mark.req("D46")
-@pytest.mark.req("D53")
 def test_the_example_of_the_language_is_read_in_full() -> None:
     parsed = check_text(CONFERENCE)
     assert parsed.diagnostics == []

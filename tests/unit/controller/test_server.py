@@ -52,7 +52,6 @@ def tar(name: str = "run") -> bytes:
 BUNDLES = {"p.tar": tar(), "q.tar": tar()}
 
 
-@pytest.mark.req("D20")
 @pytest.mark.req("D48")
 @pytest.mark.req("D58")
 @pytest.mark.req("A30")

@@ -172,7 +172,6 @@ async def test_a_live_stream_is_thinned(start: Start, tmp_path: Path) -> None:
     assert low.bytes < 0.6 * full.bytes
 
 
-@pytest.mark.req("A2")
 async def test_what_two_instances_seal_in_turn_one_opens(start: Start, stream: list[bytes]) -> None:
     async with (
         start("seal", "clear", "sealed", KEY=KEY) as one,
