@@ -62,6 +62,8 @@ def test_an_interrupted_demonstration_leaves_nothing() -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts what it puts into the background with SIGINT ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert demo.stderr
     for line in demo.stderr:
