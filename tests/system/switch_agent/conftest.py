@@ -1,5 +1,7 @@
-"""A real bmv2 with the real agent as the unit "edge", and a control unit that does what a test says. Without
-root: frames go in and out by bmv2's packet service.
+"""A switch with the real agent as the unit "edge", and a control unit that does what a test says.
+
+Without root. Each test runs on the fake switch (``[fake]``: no packet is steered) and, where it is present,
+on a real bmv2 (``[bmv2]``: frames go in and out by its packet service); what needs steering, on bmv2 only.
 
 ::
 
@@ -10,16 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Protocol
 
 import grpc
 import pytest
@@ -34,10 +37,16 @@ from controller.drivers.p4runtime.pipeline import Pipeline
 from controller.steering.model import Mac, Tables
 from dipronn.unit.slices import SliceStore
 from dipronn.v1 import unit_pb2
-from tests.conformance.bmv2_switch import DEVICE_ID, PacketPorts, SwitchProcess, switch_process
+from tests.conformance.bmv2_switch import DEVICE_ID, PacketPorts, SwitchProcess
+from tests.fake_switch.server import FakeSwitch
 from tests.system.agent.conftest import DEADLINE, ROOT, ControlUnit
 
+FAKE = pytest.param("fake", marks=pytest.mark.fake_switch)
+BMV2 = pytest.param("bmv2", marks=pytest.mark.bmv2)
+steers = pytest.mark.parametrize("switch", [BMV2], indirect=True)
+"""For a test whose packets are steered: a real switch only."""
 LAN_PORT, DATA_PORT = 1, 2
+_NO_PORT = -1
 LAN_MAC, DATA_MAC = Mac.parse("02:d1:90:00:00:01"), Mac.parse("02:d1:90:00:00:02")
 PIPELINE = Pipeline.load()
 
@@ -64,13 +73,46 @@ def read_back(address: str) -> Entries:
     return entries
 
 
+class Ports(Protocol):
+    """The ports of a switch, as of ``PacketPorts``."""
+
+    def send(self, port: int, frame: bytes) -> None: ...
+
+    def receive(self, timeout: float) -> tuple[int, bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class TestedSwitch(Protocol):
+    @property
+    def address(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class FakePorts:
+    def __init__(self, switch: FakeSwitch) -> None:
+        self.send, self._left = switch.arrive, switch.left
+
+    def receive(self, timeout: float) -> tuple[int, bytes]:
+        port, frame = self._left.get(timeout=timeout)
+        if port == _NO_PORT:
+            raise ValueError("closed")
+        return port, frame
+
+    def close(self) -> None:
+        self._left.put((_NO_PORT, b""))
+
+
 @dataclass
 class Edge:
     """The unit under test. The agent runs in this process, or, to be killed, in one of its own."""
 
     config_path: Path
     config: SwitchConfig
-    switch: SwitchProcess
+    switch: TestedSwitch
     control: ControlUnit
     folder: Path
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -141,20 +183,20 @@ class Edge:
 class Network:
     """What is behind the switch's ports: hosts that answer for their addresses, and frames that arrive."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._ports: PacketPorts | None = None
+    def __init__(self, ports: Callable[[], Ports]) -> None:
+        """``ports`` joins the switch's, which go with every restart."""
+        self._join = ports
+        self._ports: Ports | None = None
+        self._joined = threading.Event()
         self.hosts: dict[str, Mac] = {}
         self.arrived: list[tuple[int, bytes]] = []
         self._news = threading.Condition()
         self._over = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def send(self, port: int, frame: bytes) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not self._ports and time.monotonic() < deadline:
-            self._over.wait(0.05)
-        assert self._ports, "the switch has no ports"
+        assert self._joined.wait(DEADLINE) and self._ports, "the switch has no ports"
         self._ports.send(port, frame)
 
     def close(self) -> None:
@@ -164,10 +206,11 @@ class Network:
 
     def _listen(self) -> None:
         """The switch has no ports before it has a pipeline, so ask again until there are, also later."""
-        while not self._over.wait(0.2):
-            self._ports = PacketPorts(self._address)
-            with contextlib.suppress(grpc.RpcError, ValueError):
-                while True:
+        while not self._over.wait(0.1):
+            self._ports = self._join()
+            self._joined.set()
+            with contextlib.suppress(grpc.RpcError, ValueError, AssertionError, queue.Empty):
+                while not self._over.is_set():
                     self._arrive(*self._ports.receive(timeout=DEADLINE))
             self._ports.close()
 
@@ -204,14 +247,18 @@ class Network:
         self.send(LAN_PORT, announcement(0, ip_address(address), mac))
 
 
-@pytest.fixture
-def switch() -> Iterator[SwitchProcess]:
-    with switch_process() as process:
-        yield process
+@pytest.fixture(params=[FAKE, BMV2])
+def switch(request: pytest.FixtureRequest) -> Iterator[TestedSwitch]:
+    switch: TestedSwitch = FakeSwitch() if request.param == "fake" else SwitchProcess()
+    try:
+        switch.start()
+        yield switch
+    finally:
+        switch.stop()
 
 
 @pytest.fixture
-async def edge(switch: SwitchProcess, prefix: str, tmp_path: Path) -> AsyncIterator[Edge]:
+async def edge(switch: TestedSwitch, prefix: str, tmp_path: Path) -> AsyncIterator[Edge]:
     """The unit; its agent is not started yet."""
     with tempfile.TemporaryDirectory(prefix=prefix) as short:  # a socket's path has at most 107 bytes
         control = ControlUnit(f"unix:{short}/control.sock", {})
@@ -254,7 +301,14 @@ via = "192.0.2.254"
 
 @pytest.fixture
 def network(edge: Edge) -> Iterator[Network]:
-    network = Network(edge.switch.packet_address)
+    def ports() -> Ports:
+        switch = edge.switch
+        if isinstance(switch, FakeSwitch):
+            return FakePorts(switch)
+        assert isinstance(switch, SwitchProcess)
+        return PacketPorts(switch.packet_address)
+
+    network = Network(ports)
     network.hosts = {
         "192.0.2.10": Mac.parse("02:00:00:00:00:10"),
         "2001:db8:1::10": Mac.parse("02:00:00:00:00:10"),
