@@ -99,14 +99,17 @@ class Agent:
             program=unit_pb2.ProgramReport(session=session, vm=machine, program=program, exit_status=status)
         )
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
 
     async def _run(self) -> None:
-        while True:
+        # grpc.aio loses a cancellation that meets a call just broken: the task itself remembers it.
+        task = asyncio.current_task()
+        assert task
+        while not task.cancelling():
             try:
                 async with self._channel() as channel:
                     await self._stay(unit_pb2_grpc.UnitsStub(channel))
@@ -213,7 +216,7 @@ def _name(session: int, machine: str, program: str, port: str, real: int) -> uni
     )
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Ask until it holds: for what the API tells only when asked."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - no event tells it
