@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
+from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,6 +22,7 @@ from dipronn.node import starter, switches
 from dipronn.node.config import NodeConfig, read_config
 
 app = typer.Typer()
+_Result = TypeVar("_Result")
 
 
 def _progress(message: str) -> None:
@@ -39,6 +44,33 @@ def _require(dataplane: str) -> None:
         raise typer.Exit(2) from error
 
 
+def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run to the end.  SIGTERM and SIGHUP cancel it as SIGINT does, so that it removes what it started."""
+    received: list[int] = []
+
+    async def cancellable() -> _Result:
+        task, loop, us = asyncio.current_task(), asyncio.get_running_loop(), os.getpid()
+        assert task
+
+        # Not by the loop's own handlers: children that are forked without exec would share its wake-up pipe.
+        def end(number: int, _: FrameType | None) -> None:
+            if os.getpid() != us:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            received.append(number)
+            loop.call_soon_threadsafe(task.cancel)
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, end)
+        return await work
+
+    try:
+        return asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + received[0]) from None
+
+
 @app.command()
 def up(
     config: Annotated[
@@ -48,7 +80,7 @@ def up(
     """Start a node in network namespaces of its own and keep it running."""
     wanted = read_config(config) if config else NodeConfig()
     _require(wanted.dataplane)
-    topology = asyncio.run(starter.up(wanted, _progress))
+    topology = _run(starter.up(wanted, _progress))
     places = starter.Places(wanted.name)
     sys.stdout.write(
         f"node {wanted.name} is up: {len(topology.units)} units; reach it with\n"
@@ -75,7 +107,7 @@ def demo(
 ) -> None:
     """Run the demonstration: exit code 0 only if every promise was verified."""
     _require(dataplane)
-    result = asyncio.run(run_demo(_progress, dataplane))
+    result = _run(run_demo(_progress, dataplane))
     if as_json:
         sys.stdout.write(json.dumps(result.as_json()) + "\n")
     else:

@@ -56,7 +56,8 @@ def test_without_a_switch_the_way_to_one_is_named(tmp_path: Path) -> None:
     assert starter.residue(NODE) == []
 
 
-def test_an_interrupted_demonstration_leaves_nothing() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demonstration_leaves_nothing(number: signal.Signals) -> None:
     demo = subprocess.Popen(
         [str(Path(sys.executable).with_name("dipronn")), "demo"],
         stdout=subprocess.DEVNULL,
@@ -69,7 +70,7 @@ def test_an_interrupted_demonstration_leaves_nothing() -> None:
     for line in demo.stderr:
         if line.startswith("establishing"):
             break
-    demo.send_signal(signal.SIGINT)
+    demo.send_signal(number)
     demo.communicate(timeout=120)
     assert demo.returncode != 0
     assert starter.residue(NODE) == []
