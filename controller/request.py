@@ -7,7 +7,7 @@ import io
 import tarfile
 from dataclasses import dataclass
 
-from controller.program import Parsed, Severity, check, check_text, render_all, unsupported
+from controller.program import Parsed, Severity, check, check_text, fill_in, render_all, unsupported
 from dipronn.errors import InvalidSession
 from dipronn.v1 import session_pb2 as pb
 
@@ -33,6 +33,7 @@ def read(request: pb.EstablishRequest) -> Request:
         parsed = check_text(text)
     elif request.WhichOneof("form") == "program":
         parsed = Parsed(request.program)
+        fill_in(parsed.program)
         parsed.diagnostics += check(request.program)
     else:
         raise InvalidSession("the request has neither a program nor a text")

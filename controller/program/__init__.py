@@ -1,13 +1,17 @@
 """The session language: text → ``dipronn.v1.Program``, judged in itself and against what this node runs."""
 
 from controller.program.check import check, family
+from controller.program.defaults import fill_in
 from controller.program.diagnostics import Diagnostic, Place, Severity, render_all
 from controller.program.draw import draw
 from controller.program.graph import channel_name, port_name
+from controller.program.json_form import check_json, to_json
 from controller.program.layout import lay_out
 from controller.program.parse import MAX_BYTES, parse
 from controller.program.parsed import Parsed
 from controller.program.support import unsupported
+from controller.program.svg import draw_svg
+from controller.program.text_form import to_text
 
 __all__ = [
     "MAX_BYTES",
@@ -17,13 +21,18 @@ __all__ = [
     "Severity",
     "channel_name",
     "check",
+    "check_json",
     "check_text",
     "draw",
+    "draw_svg",
     "family",
+    "fill_in",
     "lay_out",
     "parse",
     "port_name",
     "render_all",
+    "to_json",
+    "to_text",
     "unsupported",
 ]
 

@@ -10,8 +10,8 @@ from decimal import Decimal
 
 from lark import Token
 
-from controller.program.check import MAX_CPU, MAX_WEIGHT
-from controller.program.diagnostics import Diagnostic, Severity
+from controller.program.check import MAX_CPU, MAX_WEIGHT, MIN_CPU
+from controller.program.defaults import fill_in_transports
 from controller.program.values import (
     RATES,
     SIZES,
@@ -21,28 +21,15 @@ from controller.program.values import (
     duration,
     first_token,
     number_and_unit,
+    split,
     string,
     token_at,
     token_of,
     tree_of,
     word,
 )
+from controller.program.words import CLASSES, POLICIES, TRANSPORTS
 from dipronn.v1 import session_pb2 as pb
-
-_POLICIES = {
-    "round_robin": pb.POLICY_ROUND_ROBIN,
-    "duplicate": pb.POLICY_DUPLICATE,
-    "hash": pb.POLICY_HASH,
-    "weighted": pb.POLICY_WEIGHTED,
-    "least_loaded": pb.POLICY_LEAST_LOADED,
-    "chosen": pb.POLICY_CHOSEN,
-}
-_CLASSES = {
-    "realtime": pb.SERVICE_CLASS_REALTIME,
-    "assured": pb.SERVICE_CLASS_ASSURED,
-    "best_effort": pb.SERVICE_CLASS_BEST_EFFORT,
-}
-_TRANSPORTS = {"udp": pb.TRANSPORT_UDP, "artp": pb.TRANSPORT_ARTP}
 
 
 class Builder(Values):
@@ -56,18 +43,7 @@ class Builder(Values):
             node = tree_of(statement)
             handler: Callable[[Node], None] = getattr(self, f"on_{node.data}")
             handler(node)
-        self.default_transport()
-
-    def default_transport(self) -> None:
-        """`transport` may stand behind the inputs that it is the default of."""
-        for index, item in enumerate(self.program.inputs):
-            if item.transport == pb.TRANSPORT_UNSPECIFIED:
-                item.transport = self.program.transport
-            if item.transport == pb.TRANSPORT_UNSPECIFIED:
-                place = self.parsed.places[f"inputs[{index}]"]
-                message = f"input `{item.name}` has no transport"
-                hint = f"write `input {item.name} : udp` or `transport udp;` in the session"
-                self.parsed.diagnostics.append(Diagnostic(Severity.ERROR, message, place=place, hint=hint))
+        fill_in_transports(self.program)
 
     def on_owner(self, node: Node) -> None:
         self.single("owner", node)
@@ -76,7 +52,7 @@ class Builder(Values):
 
     def on_transport(self, node: Node) -> None:
         self.single("transport", node)
-        self.program.transport = _TRANSPORTS[word(node.children[0])]
+        self.program.transport = TRANSPORTS[word(node.children[0])]
         self.mark("transport", node)
 
     def on_cycle(self, node: Node) -> None:
@@ -104,7 +80,7 @@ class Builder(Values):
         path = f"inputs[{len(self.program.inputs) - 1}]"
         self.mark(path, tree_of(name))
         if protocol is not None:
-            item.transport = _TRANSPORTS[word(protocol)]
+            item.transport = TRANSPORTS[word(protocol)]
         for clause in map(tree_of, clauses):
             self.single(f"`{clause.data}` of input `{item.name}`", clause)
             self.mark(f"{path}.{clause.data}", clause)
@@ -171,9 +147,9 @@ class Builder(Values):
         value = tree_of(node.children[1])
         if what == "cpu":
             number, unit = number_and_unit(value)
-            if unit or not Decimal("0.001") <= number <= MAX_CPU:
+            if unit or not Decimal(str(MIN_CPU)) <= number <= MAX_CPU:
                 self.error(
-                    value, f"cpu counts cores, from 0.001 to {MAX_CPU}", "write `cpu 0.5`, without a unit"
+                    value, f"cpu counts cores, from {MIN_CPU} to {MAX_CPU}", "write `cpu 0.5`, without a unit"
                 )
             else:
                 needs.cpu = float(number)
@@ -233,12 +209,14 @@ class Builder(Values):
         item.policy = pb.POLICY_ROUND_ROBIN
         if policy is not None:
             word = token_at(tree_of(policy), 0)
-            item.policy = _POLICIES[str(word)]
+            item.policy = POLICIES[str(word)]
             self.mark(f"{path}.policy", word)
             if item.policy == pb.POLICY_WEIGHTED:
                 weights = tree_of(tree_of(policy).children[1])
                 item.weights.extend(
-                    self.whole(token_of(weight), "a weight", MAX_WEIGHT) for weight in weights.children
+                    self.whole(weight, "a weight", MAX_WEIGHT)
+                    for token in weights.children
+                    for weight in split(token_of(token), ":")
                 )
 
     def on_data(self, node: Node) -> None:
@@ -273,7 +251,7 @@ class Builder(Values):
         for clause in map(tree_of, clauses):
             self.single(f"`{clause.data}` of quality `{quality.program}`", clause)
             if clause.data == "class":
-                quality.service_class = _CLASSES[str(first_token(clause))]
+                quality.service_class = CLASSES[str(first_token(clause))]
             else:
                 quality.latency.FromTimedelta(
                     duration(self.quantity(tree_of(clause.children[0]), TIMES, "latency"))

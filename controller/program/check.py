@@ -13,12 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from controller.program.complaints import EnoughError
 from controller.program.diagnostics import Diagnostic, Place, Severity
 from controller.program.graph import GraphCheck
+from controller.program.promises import PromiseCheck
 from dipronn.v1 import session_pb2 as pb
 
+MIN_CPU = 0.001
 MAX_CPU = 65536
 MAX_AMOUNT = 1 << 62
 MAX_VALUE = 4096
 MAX_WEIGHT = 1000
+MAX_MESSAGE = 1 << 20
+"""Bytes of a session as a message: as many as of its text."""
 MAX_INSTANCES = 1024
 """Of one program; what the node can carry is for admission to say."""
 
@@ -29,6 +33,9 @@ def check(program: pb.Program, places: Mapping[str, Place] | None = None) -> lis
     At most ``MAX_DIAGNOSTICS`` of them: the text is not ours.
     """
     checker = _Checker(program, places or {})
+    if program.ByteSize() > MAX_MESSAGE:
+        message = f"the session has {program.ByteSize()} bytes, more than {MAX_MESSAGE}"
+        return [Diagnostic(Severity.ERROR, message)]
     with contextlib.suppress(EnoughError):
         checker.run()
     return sorted(
@@ -45,16 +52,14 @@ def family(program: pb.Program) -> int:
     return 4
 
 
-class _Checker(GraphCheck):
+class _Checker(GraphCheck, PromiseCheck):
     def run(self) -> None:
         self.names()
         self.addresses()
         for index, item in enumerate(self.program.programs):
             self.active_program(f"programs[{index}]", item)
         self.check_graph()
-        for index, quality in enumerate(self.program.qualities):
-            if quality.program not in self.programs:
-                self.unknown(f"qualities[{index}]", "program", quality.program, self.programs)
+        self.check_promises()
 
     def names(self) -> None:
         self.name("name", "session", self.program.name)
@@ -67,8 +72,13 @@ class _Checker(GraphCheck):
         for path, what, names in kinds:
             self.unique(path, what, names)
         self.parameters("parameters", self.program.parameters)
+        self.words("owner", "the owner", self.program.owner)
         for index, vm in enumerate(self.program.vms):
-            self.needs(f"vms[{index}]", f"vm `{vm.name}`", vm.needs)
+            path = f"vms[{index}]"
+            if not vm.image:
+                self.error(path, f"vm `{vm.name}` has no image", f'write `vm {vm.name} {{ image "…"; }}`')
+            self.words(path, f"the image of vm `{vm.name}`", vm.image)
+            self.needs(path, f"vm `{vm.name}`", vm.needs)
 
     # addresses
 
@@ -76,6 +86,9 @@ class _Checker(GraphCheck):
         version = 0
         for index, item in enumerate(self.program.inputs):
             path = f"inputs[{index}]"
+            if item.transport not in (pb.TRANSPORT_UDP, pb.TRANSPORT_ARTP):
+                hint = f"write `input {item.name} : udp` or `transport udp;` in the session"
+                self.error(path, f"input `{item.name}` has no transport", hint)
             for part, stated in (("to", item.to.address), ("from", item.from_prefix)):
                 found = self.address(f"{path}.{part}", stated, item.to.port if part == "to" else None)
                 if found and version and found != version:
@@ -104,8 +117,9 @@ class _Checker(GraphCheck):
                 if seen[receiver.address, receiver.port] > 1:
                     seen[receiver.address, receiver.port] = 0
                     self.error(here, f"receiver `{receiver.address}` port {receiver.port} stands twice")
-            if item.override_prefix:
-                self.address(f"{path}.override", item.override_prefix, None)
+            found = self.address(f"{path}.override", item.override_prefix, None)
+            if found and found != version:
+                self.family_warning(f"{path}.override", f"`override` of output `{item.name}`", version)
 
     def address(self, path: str, text: str, port: int | None) -> int:
         """The family of a good address or prefix; 0 for none or a bad one."""
@@ -145,6 +159,8 @@ class _Checker(GraphCheck):
             self.error(
                 path, f"program `{item.name}` has no code", 'write one of run "…", bundle "…" and phonepl "…"'
             )
+        else:
+            self.words(f"{path}.code", f"`{code}` of program `{item.name}`", getattr(item, code))
         if code == "run" and not item.vm:
             hint = f"write `program {item.name} in VM {{ … }}`, or a bundle"
             self.error(f"{path}.code", f"program `{item.name}` has `run` but no vm to run in", hint)
@@ -157,18 +173,20 @@ class _Checker(GraphCheck):
         self.needs(f"{path}.needs", f"program `{item.name}`", item.needs)
         self.instances(path, item)
 
+    def words(self, path: str, what: str, text: str) -> None:
+        if "\0" in text or len(text) > MAX_VALUE:
+            self.error(path, f"{what} has a NUL or more than {MAX_VALUE} characters")
+
     def parameters(self, path: str, parameters: Sequence[pb.Parameter]) -> None:
         """They become environment variables, where a hyphen cannot stand."""
         self.unique(path, "parameter", (one.name.replace("-", "_") for one in parameters))
         for index, one in enumerate(parameters):
-            if "\0" in one.value or len(one.value) > MAX_VALUE:
-                message = f"the value of parameter `{one.name}` has a NUL or more than {MAX_VALUE} characters"
-                self.error(f"{path}[{index}]", message)
+            self.words(f"{path}[{index}]", f"the value of parameter `{one.name}`", one.value)
 
     def needs(self, path: str, owner: str, needs: pb.Needs) -> None:
         """What the text cannot say, but a message can."""
-        if not 0 <= needs.cpu <= MAX_CPU:  # so is not-a-number
-            self.error(path, f"{owner} needs {needs.cpu} cores; they must be in 0..{MAX_CPU}")
+        if needs.cpu and not MIN_CPU <= needs.cpu <= MAX_CPU:  # so is not-a-number
+            self.error(path, f"{owner} needs {needs.cpu} cores; they must be in {MIN_CPU}..{MAX_CPU}")
         if max(needs.memory_bytes, needs.storage_bytes, needs.bandwidth_bps) > MAX_AMOUNT:
             self.error(path, f"{owner} needs more than {MAX_AMOUNT} of something")
 
@@ -202,6 +220,8 @@ class _Checker(GraphCheck):
             self.error(
                 f"{path}.policy", f"program `{item.name}` has a policy of an unknown number, {item.policy}"
             )
+        if item.weights and item.policy != pb.POLICY_WEIGHTED:
+            self.error(f"{path}.policy", f"program `{item.name}` has weights, but its policy is another")
         if any(weight > MAX_WEIGHT for weight in item.weights):
             self.error(f"{path}.policy", f"a weight of program `{item.name}` is above {MAX_WEIGHT}")
         if item.policy == pb.POLICY_WEIGHTED and not all(item.weights):

@@ -65,6 +65,4 @@ class Complaints:
     def unknown(self, path: str, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        self.error(
-            path, f"unknown {what} `{name}`", f"known: {shown}" if names else f"this session has no {what}"
-        )
+        self.error(path, f"unknown {what} `{name}`", f"known: {shown}" if names else f"there is no {what}")

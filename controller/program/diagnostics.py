@@ -35,12 +35,12 @@ class Diagnostic:
     def render(self, file_name: str, text: str = "") -> str:
         """The message as people read it; control characters of the untrusted text are not passed on."""
         where = f"{self.place.line}:{self.place.column}" if self.place else self.path
-        head = f"{_printable(file_name)}:{where}: " if where else f"{_printable(file_name)}: "
-        lines = [f"{head}{self.severity.value}: {_printable(self.message)}"]
+        head = f"{printable(file_name)}:{where}: " if where else f"{printable(file_name)}: "
+        lines = [f"{head}{self.severity.value}: {printable(self.message)}"]
         if self.place:
             lines += _excerpt(text, self.place)
         if self.hint:
-            lines.append(f"  hint: {_printable(self.hint)}")
+            lines.append(f"  hint: {printable(self.hint)}")
         return "\n".join(lines)
 
 
@@ -48,7 +48,8 @@ def render_all(diagnostics: list[Diagnostic], file_name: str, text: str = "") ->
     return "\n".join(diagnostic.render(file_name, text) for diagnostic in diagnostics)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Without the control characters of a text that is not ours."""
     return "".join(character if character.isprintable() or character in "\t\n" else "�" for character in text)
 
 
@@ -60,4 +61,4 @@ def _excerpt(text: str, place: Place) -> list[str]:
     first = max(0, place.column - 1 - _SHOWN // 2)
     before = line[first : place.column - 1]
     margin = "".join("\t" if character == "\t" else " " for character in before)
-    return ["  " + _printable(line[first : first + _SHOWN]), f"  {margin}^"]
+    return ["  " + printable(line[first : first + _SHOWN]), f"  {margin}^"]

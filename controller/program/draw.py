@@ -41,7 +41,7 @@ class _Drawing:
     def lines(self) -> list[str]:
         lines = [f"session {self.program.name}"]
         for item in self.program.inputs:
-            lines += ["", f"◉ {item.name}{self.input_note(item)}"]
+            lines += ["", f"◉ {item.name}  ({', '.join(input_notes(item))})"]
             lines += self.below(item.name)
         control = [channel for channel in self.program.channels if channel.kind == pb.CHANNEL_KIND_CONTROL]
         if control:
@@ -50,16 +50,6 @@ class _Drawing:
                 arrow = "◁┄▷" if channel.both_ways else "┄┄▷"
                 lines.append(f"  {port_name(channel.source)} {arrow} {port_name(channel.destination)}")
         return lines
-
-    def input_note(self, item: pb.Input) -> str:
-        notes = [pb.Transport.Name(item.transport).removeprefix("TRANSPORT_").lower()]
-        if item.from_prefix:
-            notes.append(f"from {item.from_prefix}")
-        if item.to.address:
-            notes.append(f"to {_socket(item.to)}")
-        if item.rate_bps:
-            notes.append(f"{item.rate_bps / 1e6:g} Mbps")
-        return f"  ({', '.join(notes)})"
 
     def below(self, root: str) -> list[str]:
         """The tree below one input, without recursion: the graph may be a chain of thousands."""
@@ -94,18 +84,35 @@ class _Drawing:
     def note(self, port: pb.Port) -> str:
         if not port.program:
             output = self.outputs.get(port.name)
-            receivers = ", ".join(map(_socket, output.receivers)) if output else ""
+            receivers = ", ".join(map(socket, output.receivers)) if output else ""
             return f"  (to {receivers})" if receivers else ""
         item = self.programs.get(port.program)
         notes = []
         if item and item.max_instances > 1:
-            least, most = item.min_instances, item.max_instances
-            count = str(most) if least == most else f"{least}..{most}"
-            notes.append(f"× {count} {_POLICY_WORDS.get(item.policy, '')}")
+            notes.append(policy_note(item))
         if port.program in self.drawn:
             notes.append("drawn above")
         return f"  ({', '.join(notes)})" if notes else ""
 
 
-def _socket(socket: pb.SocketAddress) -> str:
+def input_notes(item: pb.Input) -> list[str]:
+    """How and what may enter."""
+    notes = [pb.Transport.Name(item.transport).removeprefix("TRANSPORT_").lower()]
+    if item.from_prefix:
+        notes.append(f"from {item.from_prefix}")
+    if item.to.address:
+        notes.append(f"to {socket(item.to)}")
+    if item.rate_bps:
+        notes.append(f"{item.rate_bps / 1e6:g} Mbps")
+    return notes
+
+
+def policy_note(item: pb.ActiveProgram) -> str:
+    """How many instances, and how they share the packets."""
+    least, most = item.min_instances, item.max_instances
+    count = str(most) if least == most else f"{least}..{most}"
+    return f"× {count} {_POLICY_WORDS.get(item.policy, '')}"
+
+
+def socket(socket: pb.SocketAddress) -> str:
     return f"[{socket.address}]:{socket.port}" if ":" in socket.address else f"{socket.address}:{socket.port}"

@@ -27,6 +27,14 @@ class GraphCheck(Complaints):
     def channel(self, path: str, channel: pb.Channel) -> None:
         if channel.kind not in (pb.CHANNEL_KIND_DATA, pb.CHANNEL_KIND_CONTROL):
             self.error(path, "a channel is neither data nor control")
+        if channel.both_ways and channel.kind != pb.CHANNEL_KIND_CONTROL:
+            self.error(path, f"the data channel `{channel_name(channel)}` goes both ways", "write two lines")
+        if channel.kind == pb.CHANNEL_KIND_CONTROL:
+            for side, port in (("source", channel.source), ("destination", channel.destination)):
+                if not port.program and port.name in self.inputs | self.outputs:
+                    hint = "control channels join programs; name a port: `PROGRAM.PORT`"
+                    self.error(f"{path}.{side}", f"`{port.name}` belongs to the session's data", hint)
+                    return
         self.end(f"{path}.source", channel.source, channel.kind, "input", self.inputs, "out")
         self.end(f"{path}.destination", channel.destination, channel.kind, "output", self.outputs, "in")
 
@@ -73,7 +81,7 @@ class GraphCheck(Complaints):
             hint = f"a channel {verb} a program by one of its `{direction}` ports"
             self.error(path, f"`{port_name(port)}` is an `{opposite}` port of the program", hint)
         else:
-            self.unknown(path, f"`{direction}` port of program `{port.program}`", port.name, ports)
+            self.unknown(path, f"`{direction}` port", port_name(port), ports)
 
     def wiring(self) -> None:
         sources: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}  # by: is a data channel

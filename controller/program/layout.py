@@ -8,6 +8,7 @@ from controller.program.parse import tokens
 
 _INDENT = "  "
 _CLOSE_BEFORE = {";", ",", ".", "..", "}"}
+_WEIGHTS = {"NUMBER", "RATIO"}
 _CLOSE_AFTER = {".", ".."}
 
 
@@ -86,9 +87,9 @@ class _Layout:
         if not self.line or before is None or token in _CLOSE_BEFORE or before in _CLOSE_AFTER:
             return False
         # A weight's colon, and a unit that stands apart from its number.
-        if token == ":" and before.type == "NUMBER":
+        if token == ":" and before.type in _WEIGHTS:
             return False
-        if before == ":" and token.type == "NUMBER":
+        if before == ":" and token.type in _WEIGHTS:
             return False
         return not (before.type == "NUMBER" and token.type == "NAME")
 

@@ -22,10 +22,8 @@ MAX_BYTES = 1 << 20
 def parse(text: str) -> Parsed:
     """Read one session.  Never raises for a fault of the text: the diagnostics say it."""
     parsed = Parsed(pb.Program())
-    size = len(text.encode(errors="replace"))
-    if size > MAX_BYTES:
-        message = f"the text has {size} bytes, more than {MAX_BYTES}"
-        parsed.diagnostics.append(Diagnostic(Severity.ERROR, message, place=Place(1, 1)))
+    if refusal := too_large(text):
+        parsed.diagnostics.append(refusal)
         return parsed
     try:
         tree = _parser().parse(text)
@@ -36,9 +34,24 @@ def parse(text: str) -> Parsed:
     return parsed
 
 
+def too_large(text: str) -> Diagnostic | None:
+    size = len(text.encode(errors="replace"))
+    if size <= MAX_BYTES:
+        return None
+    message = f"the text has {size} bytes, more than {MAX_BYTES}"
+    return Diagnostic(Severity.ERROR, message, place=Place(1, 1))
+
+
 def tokens(text: str) -> Iterator[Token]:
     """The words of a good text, without white space and comments."""
     return iter(_parser().lex(text))
+
+
+@cache
+def keywords() -> frozenset[str]:
+    """Every word that is no name."""
+    words = (terminal.pattern.value for terminal in _parser().terminals if terminal.pattern.type == "str")
+    return frozenset(word for word in words if word[0].isalpha())
 
 
 @cache
@@ -55,6 +68,7 @@ def _spelling() -> dict[str, str]:
         "STRING": 'a "string"',
         "SOCKET": "an address with a port",
         "PREFIX": "an address prefix",
+        "RATIO": "weights",
         "QUANTITY": "a number with a unit",
         "NUMBER": "a number",
         "$END": "the end of the file",
@@ -87,7 +101,10 @@ def _syntax_error(error: UnexpectedInput, text: str) -> Diagnostic:
         return Diagnostic(Severity.ERROR, f"unexpected `{shown}`", place=place, hint=expected)
     assert isinstance(error, UnexpectedCharacters) and error.pos_in_stream is not None
     place = Place(error.line, error.column)
+    if re.compile(r'"(?:[^"\\\n\r]|\\.)*"').match(text, error.pos_in_stream):
+        hint = 'in a string a backslash stands before one of " \\ n r t'
+        return Diagnostic(Severity.ERROR, "the string has an unknown escape", place=place, hint=hint)
     if text[error.pos_in_stream] == '"':
-        hint = 'a string ends on the line where it begins; inside it write \\" and \\\\'
+        hint = 'a string ends on the line where it begins; inside it write \\" \\\\ \\n \\r \\t'
         return Diagnostic(Severity.ERROR, "the string does not end", place=place, hint=hint)
     return Diagnostic(Severity.ERROR, f"unexpected character {text[error.pos_in_stream]!r}", place=place)

@@ -19,6 +19,8 @@ Node = Tree[Token]
 RATES = {"bps": 1, "kbps": 10**3, "Mbps": 10**6, "Gbps": 10**9}
 SIZES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 TIMES = {"us": 1, "ms": 10**3, "s": 10**6}
+ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+"""What a letter behind a backslash stands for in a string; any other character stands for itself."""
 
 
 class Values:
@@ -119,6 +121,15 @@ def word(child: object) -> str:
     return str(first_token(tree_of(child)))
 
 
+def split(token: Token, separator: str) -> list[Token]:
+    """The parts of a token on one line, each in its place."""
+    parts, column = [], token.column or 1
+    for part in token.split(separator):
+        parts.append(Token(token.type, part, line=token.line, column=column))
+        column += len(part) + len(separator)
+    return parts
+
+
 def place_of(at: Node | Token) -> Place:
     if isinstance(at, Token):
         return Place(at.line or 1, at.column or 1)
@@ -126,7 +137,7 @@ def place_of(at: Node | Token) -> Place:
 
 
 def string(token: Token) -> str:
-    return re.sub(r"\\(.)", r"\1", token[1:-1])
+    return re.sub(r"\\(.)", lambda found: ESCAPES.get(found[1], found[1]), token[1:-1])
 
 
 def number_and_unit(node: Node) -> tuple[Decimal, str]:

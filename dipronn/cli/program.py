@@ -1,8 +1,10 @@
-"""``dipronn program``: session files, without a node."""
+"""``dipronn program``: session files, without a node.
+
+A file whose name ends in ``.json`` is the message ``dipronn.v1.Program`` in JSON; any other is text.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +12,31 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from controller.program import MAX_BYTES, Parsed, Severity, check_text, draw, lay_out, render_all
-from dipronn.cli.output import as_json, write
+from controller.program import (
+    MAX_BYTES,
+    Parsed,
+    Severity,
+    check_json,
+    check_text,
+    draw,
+    draw_svg,
+    lay_out,
+    render_all,
+    to_json,
+    to_text,
+)
+from dipronn.cli.output import write
+from dipronn.errors import Unavailable
 
 app = typer.Typer(help="Look at session files, without a node.", no_args_is_help=True)
 File = Annotated[
-    Path, typer.Argument(help="A session file (*.dpn).", exists=True, dir_okay=False, readable=True)
+    Path,
+    typer.Argument(
+        help="A session file: text (*.dpn), or the message in JSON (*.json).",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+    ),
 ]
 
 
@@ -24,12 +45,16 @@ def read(file: Path) -> tuple[str, Parsed]:
     with file.open("rb") as stream:
         data = stream.read(MAX_BYTES + 1)
     text = data.decode(errors="replace")
-    parsed = check_text(text)
+    parsed = check_json(text) if is_json(file) else check_text(text)
     if parsed.diagnostics:
         complain(render_all(parsed.diagnostics, str(file), text))
     if any(one.severity is Severity.ERROR for one in parsed.diagnostics):
         raise typer.Exit(1)
     return text, parsed
+
+
+def is_json(file: Path) -> bool:
+    return file.suffix == ".json"
 
 
 def complain(text: str) -> None:
@@ -49,15 +74,30 @@ def check(file: File) -> None:
 
 
 @app.command(name="draw")
-def draw_file(file: File) -> None:
-    """Draw the session graph."""
-    write(draw(read(file)[1].program))
+def draw_file(
+    file: File,
+    svg: Annotated[bool, typer.Option("--svg", help="As SVG on standard output.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the SVG to this file instead.")
+    ] = None,
+) -> None:
+    """Draw the session graph: for the terminal, or as SVG."""
+    program = read(file)[1].program
+    if output:
+        try:
+            output.write_text(draw_svg(program), encoding="utf-8")
+        except OSError as error:
+            raise Unavailable(f"{output}: {error.strerror}") from error
+    elif svg:
+        sys.stdout.write(draw_svg(program))
+    else:
+        write(draw(program))
 
 
 @app.command(name="json")
 def print_json(file: File) -> None:
     """The session as the message dipronn.v1.Program in JSON."""
-    write(json.dumps(as_json(read(file)[1].program), indent=2))
+    write(to_json(read(file)[1].program))
 
 
 @app.command()
@@ -68,8 +108,13 @@ def fmt(
     ] = False,
     only_check: Annotated[bool, typer.Option("--check", help="Status 1 if the file would change.")] = False,
 ) -> None:
-    """Print a session in canonical layout."""
-    text, _ = read(file)
+    """Print a session's text in canonical layout; of a message in JSON, its text."""
+    text, parsed = read(file)
+    if is_json(file):
+        if in_place or only_check:
+            raise typer.BadParameter("a message in JSON has no layout; leave out --write and --check")
+        sys.stdout.write(to_text(parsed.program))
+        return
     laid_out = lay_out(text)
     if only_check:
         if laid_out != text:

@@ -10,7 +10,7 @@ import typer
 
 from dipronn.cli import frames
 from dipronn.cli.output import write, write_json, write_json_line, write_table
-from dipronn.cli.program import File, read
+from dipronn.cli.program import File, is_json, read
 from dipronn.cli.target import Target
 from dipronn.client import Node
 from dipronn.client.bundles import find
@@ -33,12 +33,13 @@ def establish(
     """Establish the session of a file; bundles are tar files or folders beside it."""
     text, parsed = read(file)
     bundles = {one.bundle: find(file.parent, one.bundle) for one in parsed.program.programs if one.bundle}
-    asyncio.run(_establish(context.obj, text, bundles, file, registration_timeout, watch, as_json))
+    form = parsed.program if is_json(file) else text
+    asyncio.run(_establish(context.obj, form, bundles, file, registration_timeout, watch, as_json))
 
 
 async def _establish(
     target: Target,
-    text: str,
+    form: str | pb.Program,
     bundles: dict[str, Path],
     file: Path,
     registration_timeout: float,
@@ -47,7 +48,7 @@ async def _establish(
 ) -> None:
     async with target.connect() as node:
         session = await node.establish(
-            text, bundles, file_name=str(file), registration_timeout=registration_timeout
+            form, bundles, file_name=str(file), registration_timeout=registration_timeout
         )
         if as_json and not watch:
             write_json(session)

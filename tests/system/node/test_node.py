@@ -65,6 +65,44 @@ def test_packets_cross_the_program_and_are_counted(node: NodeUnderTest, hello: d
     wait_for("every channel counted 50 packets", counted)
 
 
+TELL_PARAMETERS = """#!/usr/bin/python3
+import json, os
+import dipronn_guest as dipronn
+
+words, greetings = dipronn.register("words"), dipronn.register("greetings")
+while True:
+    dipronn.receive(words)
+    prefix = "DIPRONN_PARAM_"
+    found = {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)}
+    resolved = dipronn.resolve("words")[3]
+    dipronn.send(greetings, json.dumps({"environment": found, "resolved": resolved}).encode())
+"""
+
+
+@pytest.mark.req("D48")
+def test_parameters_reach_a_program_by_its_environment_and_by_resolve(
+    node: NodeUnderTest, tmp_path: Path
+) -> None:
+    value = '50 % of ž="x" a+b'
+    odd = value.replace('"', '\\"')
+    stated = f'param GREETING "{odd}"; param frame-rate 25; needs cpu'
+    text = HELLO.read_text().replace('param GREETING "Hello, "; needs cpu', stated)
+    (tmp_path / "told.dpn").write_text(text.replace("program greet", 'param language "cs";\n  program greet'))
+    (tmp_path / "greet").mkdir()
+    (tmp_path / "greet" / "run").write_text(TELL_PARAMETERS)
+    (tmp_path / "greet" / "run").chmod(0o755)
+    established = node.dipronn("session", "establish", str(tmp_path / "told.dpn"))
+    try:
+        assert established.returncode == 0, established.stderr
+        receiver = node.traffic("receiver1", "receive", *RECEIVER, "2")
+        node.traffic("source", "send", *INPUT, "1", "10").result()
+        (told,) = receiver.result()["received"]
+    finally:
+        node.dipronn("session", "close", "hello")
+    expected = {"GREETING": value, "frame_rate": "25", "language": "cs"}
+    assert json.loads(told) == {"environment": expected, "resolved": expected}
+
+
 def test_a_second_node_of_the_name_is_refused(node: NodeUnderTest, tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text(f'name = "{node.name}"\n')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from google.protobuf.json_format import Parse
@@ -57,6 +58,34 @@ def test_a_session_is_drawn_and_printed_as_json(tmp_path: Path) -> None:
     printed = CliRunner().invoke(app, ["program", "json", str(file)])
     program = Parse(json.dumps(json.loads(printed.output)), session_pb2.Program())
     assert program.name == "s" and program.programs[0].bundle == "p.tar"
+
+
+def test_a_session_is_drawn_as_svg(tmp_path: Path) -> None:
+    file = tmp_path / "s.dpn"
+    file.write_text(GOOD)
+    drawn = CliRunner().invoke(app, ["program", "draw", "--svg", str(file)])
+    assert ElementTree.fromstring(drawn.output).tag == "{http://www.w3.org/2000/svg}svg"
+    to_file = CliRunner().invoke(app, ["program", "draw", str(file), "-o", str(tmp_path / "s.svg")])
+    assert to_file.exit_code == 0 and (tmp_path / "s.svg").read_text() == drawn.output
+    nowhere = CliRunner().invoke(app, ["program", "draw", str(file), "-o", str(tmp_path / "no" / "s.svg")])
+    assert nowhere.exit_code != 0
+
+
+def test_a_message_in_json_is_a_session_file_too(tmp_path: Path) -> None:
+    text, message = tmp_path / "s.dpn", tmp_path / "s.json"
+    text.write_text(GOOD)
+    message.write_text(CliRunner().invoke(app, ["program", "json", str(text)]).output)
+    assert "session s: 1 programs" in CliRunner().invoke(app, ["program", "check", str(message)]).output
+    written = CliRunner().invoke(app, ["program", "fmt", str(message)]).output
+    again = tmp_path / "again.dpn"
+    again.write_text(written)
+    assert CliRunner().invoke(app, ["program", "fmt", "--check", str(again)]).exit_code == 0
+    printed = CliRunner().invoke(app, ["program", "json", str(again)]).output
+    assert json.loads(printed) == json.loads(message.read_text())
+    assert CliRunner().invoke(app, ["program", "fmt", "--write", str(message)]).exit_code == 2
+    message.write_text(message.read_text().replace('"p"', '"q"', 1))
+    refused = CliRunner().invoke(app, ["program", "check", str(message)])
+    assert refused.exit_code == 1 and f"{message}:programs[0]" in refused.stderr
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

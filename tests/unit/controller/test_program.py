@@ -93,7 +93,7 @@ def test_statements_may_stand_in_any_order_and_arrows_need_no_space() -> None:
     [
         (session(data="data x -> q.i; data p.o -> y;"), "5:11", "unknown program `q`"),
         (session(data="data z -> p.i; data p.o -> y;"), "5:6", "unknown session input `z`"),
-        (session(data="data x -> p.k; data p.o -> y;"), "5:11", "unknown `in` port of program `p` `k`"),
+        (session(data="data x -> p.k; data p.o -> y;"), "5:11", "unknown `in` port `p.k`"),
         (session(data="data x -> p.i; data p.i -> y;"), "5:21", "`p.i` is an `in` port"),
         (session(data="data x -> p; data p.o -> y;"), "5:11", "`p` is a program"),
         (session(data="data x -> y; data p.o -> y;"), "4:32", "`in` port `p.i` is not wired"),
