@@ -9,6 +9,7 @@ import base64
 import json
 import socket
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from controller.steering import wire
@@ -20,8 +21,8 @@ from ebpf.layout import MAPS, Sizes
 from ebpf.loader import SteeringProgram
 from ebpf.maps import open_maps
 
-COMPARED = ("unit", "endpoint", "slot", "channel", "link", "peer", "flow", "binding")
-"""Every table but `fork`, whose rows are folded into plans that only the loader can read back."""
+COMPARED = tuple(table.name for table in fields(Tables) if table.name != "next_hop")
+"""Every table but that of the next hops, which a unit finds itself."""
 
 
 def main(pins: Path) -> None:

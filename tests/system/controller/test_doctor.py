@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,29 @@ def findings(node: NodeUnderTest) -> list[tuple[str, str, str]]:
 def within(node: NodeUnderTest, unit: str, *command: str) -> None:
     namespace = f"--net=/run/netns/{node.name}-{unit}"
     subprocess.run(["nsenter", namespace, *command], check=True, capture_output=True)
+
+
+FAN = """session fan { input x : udp to 192.0.2.1:5100;
+  output a to 198.51.100.7:6100; output b to 198.51.100.8:6100; data x -> a; data x -> b; }"""
+
+
+def test_a_lost_branch_of_a_fork_is_found(node: NodeUnderTest, tmp_path: Path) -> None:
+    text = tmp_path / "fan.dpn"
+    text.write_text(FAN)
+    assert node.dipronn("session", "establish", str(text)).returncode == 0
+    assert findings(node) == []
+    branches = Map.pinned("branch", str(node.places.pins / "distribution" / "branch"))
+    try:
+        key, value = max(branches.items())
+        branches.delete(key)
+        ((unit, kind, what),) = findings(node)
+        assert (unit, kind) == ("distribution", "drift")
+        assert what.startswith("fork row") and what.endswith("is missing")
+        branches.update(key, value)
+    finally:
+        branches.close()
+    assert findings(node) == []
+    assert node.dipronn("session", "close", "fan").returncode == 0
 
 
 def test_drift_and_residue_are_found(node: NodeUnderTest, hello: dict[str, Any]) -> None:
