@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the pipelines into p4/build: what bmv2 runs, the P4Info, and the hash of the source that they came from.
+# Compiles the programs into p4/build: what bmv2 runs, the P4Info, and the hash of the source that they came from.
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! command -v p4c-bm2-ss >/dev/null; then
@@ -8,10 +8,12 @@ if ! command -v p4c-bm2-ss >/dev/null; then
 fi
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
-p4c-bm2-ss --Wdisable=unused v1model/steering.p4 -o "$made/steering.json" \
-    --p4runtime-files "$made/steering.p4info.txtpb"
-# Positions in the source, with their paths, are for debuggers: without them the file is the same everywhere.
-../.venv/bin/python - "$made/steering.json" <<'PYTHON'
+for source in v1model/steering.p4 reference/l3.p4; do
+    program=$(basename "$source" .p4)
+    p4c-bm2-ss --Wdisable=unused "$source" -o "$made/$program.json" \
+        --p4runtime-files "$made/$program.p4info.txtpb"
+    # Positions in the source, with their paths, are for debuggers: without them the file is the same everywhere.
+    ../.venv/bin/python - "$made/$program.json" <<'PYTHON'
 import json, pathlib, sys
 path = pathlib.Path(sys.argv[1])
 def bare(node):
@@ -20,8 +22,10 @@ def bare(node):
     return [bare(item) for item in node] if isinstance(node, list) else node
 path.write_text(json.dumps(bare(json.loads(path.read_text())), separators=(",", ":"), sort_keys=True) + "\n")
 PYTHON
-../.venv/bin/python -c '
+    ../.venv/bin/python -c '
+import sys
 from controller.drivers.p4runtime.pipeline import source_hash
-print(source_hash())' >"$made/steering.sha256"
+print(source_hash(program=sys.argv[1]))' "$program" >"$made/$program.sha256"
+done
 mkdir -p build
-cp "$made"/steering.* build/
+cp "$made"/* build/

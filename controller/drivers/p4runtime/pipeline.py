@@ -21,10 +21,14 @@ _INNER_PORTS = CONTROLLER_PORT - _FIRST_INNER_PORT
 """Ports from here to the controller's have no device."""
 
 
-def source_hash(sources: Path = P4) -> str:
-    """SHA-256 over every file that the v1model pipeline is compiled from."""
+SOURCES = {"steering": ("shared", "v1model"), "l3": ("reference",)}
+"""By program: the folders that it is compiled from."""
+
+
+def source_hash(sources: Path = P4, program: str = "steering") -> str:
+    """SHA-256 over every file that the program is compiled from."""
     digest = hashlib.sha256()
-    for path in sorted((*sources.glob("shared/*.p4"), *sources.glob("v1model/*.p4"))):
+    for path in sorted(path for folder in SOURCES[program] for path in sources.glob(f"{folder}/*.p4")):
         digest.update(f"{path.relative_to(sources)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -64,12 +68,12 @@ class Pipeline:
         self._action_names = {shape.id: name for name, shape in self.actions.items()}
 
     @classmethod
-    def load(cls, folder: Path = P4 / "build") -> Pipeline:
+    def load(cls, folder: Path = P4 / "build", program: str = "steering") -> Pipeline:
         """What ``make p4`` made; its cookie begins the source's hash.  Raises ``Unavailable``."""
         try:
-            text = (folder / "steering.p4info.txtpb").read_text()
-            config = (folder / "steering.json").read_bytes()
-            digest = (folder / "steering.sha256").read_text()
+            text = (folder / f"{program}.p4info.txtpb").read_text()
+            config = (folder / f"{program}.json").read_bytes()
+            digest = (folder / f"{program}.sha256").read_text()
         except OSError as error:
             raise Unavailable(f"the compiled P4 pipeline is not there: {error}; run `make p4`") from error
         return cls(text_format.Parse(text, p4i.P4Info()), config, int(digest[:15], 16))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller.drivers.p4runtime import entries
-from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT, P4, Pipeline, source_hash
+from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT, P4, SOURCES, Pipeline, source_hash
 from controller.steering.drops import Drop
 from controller.steering.model import EndpointKind, LinkKind, Selector, TargetKind, Unmatched
 from dipronn.errors import Unavailable
@@ -30,9 +30,10 @@ LATER_DROPS = 32
 """The first number that no reason had when the pipeline was written."""
 
 
-def test_the_artefacts_are_of_this_source() -> None:
-    recorded = (P4 / "build" / "steering.sha256").read_text().strip()
-    assert recorded == source_hash(), "p4/build is stale: run `make p4` and commit what it makes"
+@pytest.mark.parametrize("program", SOURCES)
+def test_the_artefacts_are_of_this_source(program: str) -> None:
+    recorded = (P4 / "build" / f"{program}.sha256").read_text().strip()
+    assert recorded == source_hash(program=program), "p4/build is stale: run `make p4`, commit what it makes"
 
 
 def test_a_changed_source_has_another_hash(tmp_path: Path) -> None:
@@ -52,14 +53,15 @@ def test_compiling_again_gives_the_same(tmp_path: Path) -> None:
     (tmp_path / "controller").symlink_to(P4.parent / "controller")
     (tmp_path / "dipronn").symlink_to(P4.parent / "dipronn")
     subprocess.run([tmp_path / "p4" / "build.sh"], check=True, cwd=tmp_path)
-    info = "steering.p4info.txtpb"
-    assert (tmp_path / "p4" / "build" / info).read_text() == (P4 / "build" / info).read_text()
-    made, kept = (
-        json.loads((folder / "build" / "steering.json").read_text()) for folder in (tmp_path / "p4", P4)
-    )
-    assert [table["name"] for table in made["pipelines"][0]["tables"]] == [
-        table["name"] for table in kept["pipelines"][0]["tables"]
-    ]
+    for program in SOURCES:
+        info = f"{program}.p4info.txtpb"
+        assert (tmp_path / "p4" / "build" / info).read_text() == (P4 / "build" / info).read_text()
+        made, kept = (
+            json.loads((folder / "build" / f"{program}.json").read_text()) for folder in (tmp_path / "p4", P4)
+        )
+        assert [table["name"] for table in made["pipelines"][0]["tables"]] == [
+            table["name"] for table in kept["pipelines"][0]["tables"]
+        ]
 
 
 def test_no_artefacts_is_said_with_the_remedy(tmp_path: Path) -> None:
