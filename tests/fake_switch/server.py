@@ -69,6 +69,11 @@ class FakeSwitch:
         if self._service:
             self._service.write_unasked(p4r.Update(type=p4r.Update.MODIFY, entity=entity))
 
+    def limit(self, table: int, size: int) -> None:
+        """Have a table hold fewer entries than the P4Info says."""
+        if self._service:
+            self._service.limit(table, size)
+
 
 class Faults:
     """What goes wrong with the next requests; each fault happens once."""
@@ -305,6 +310,11 @@ class _Service(p4r_grpc.P4RuntimeServicer):
         with self._lock:
             assert self._held is not None
             self._held.write(update)
+
+    def limit(self, table: int, size: int) -> None:
+        with self._lock:
+            assert self._held is not None
+            self._held.sizes[table] = size
 
     def Read(self, request: p4r.ReadRequest, context: Any) -> Iterator[p4r.ReadResponse]:
         def read() -> p4r.ReadResponse:

@@ -38,6 +38,7 @@ class Held:
 
     def __init__(self, info: p4i.P4Info) -> None:
         self._tables = {table.preamble.id: table for table in info.tables}
+        self.sizes = {table.preamble.id: table.size for table in info.tables}
         self._actions = {action.preamble.id: action for action in info.actions}
         self._counters = {counter.preamble.id: counter for counter in info.counters}
         self._digests = {digest.preamble.id: digest for digest in info.digests}
@@ -97,7 +98,7 @@ class Held:
         if kind == INSERT:
             if key in entries:
                 raise Refusal(_EXISTS, "Match entry exists, use MODIFY if you wish to change action")
-            if len(entries) >= table.size:
+            if len(entries) >= self.sizes[entry.table_id]:
                 raise Refusal(_UNKNOWN, "Error when adding match entry to target")
             entries[key] = _Entry(stored, p4r.CounterData())
         elif key not in entries:

@@ -7,6 +7,7 @@ less than a full table in bmv2's one answer, and waits 10 s before it joins agai
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -301,6 +302,14 @@ class Switch:
                 updates.append(update)
                 owners.append(index)
         refused = await self._send_updates(updates)
+        whole = Counter(owners)
+        parts = Counter(owners[number] for number in refused)
+        for index, part in parts.items():
+            if part < whole[index]:
+                # Of one change a part is done: neither it nor the former state is there.
+                self._broken.set()
+                why = next(why for number, why in refused.items() if owners[number] == index)
+                raise Unavailable(f"switch {self.address}: {changes[index].key} is changed in part: {why}")
         return {owners[number]: why for number, why in refused.items()}
 
     def _updates(self, change: Change) -> list[p4r.Update]:

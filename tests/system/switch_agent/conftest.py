@@ -20,6 +20,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +44,8 @@ from tests.system.agent.conftest import DEADLINE, ROOT, ControlUnit
 
 FAKE = pytest.param("fake", marks=pytest.mark.fake_switch)
 BMV2 = pytest.param("bmv2", marks=pytest.mark.bmv2)
+fake_only = pytest.mark.parametrize("switch", [FAKE], indirect=True)
+"""For a test that needs a fault, or a look inside, that a real switch does not offer."""
 steers = pytest.mark.parametrize("switch", [BMV2], indirect=True)
 """For a test whose packets are steered: a real switch only."""
 LAN_PORT, DATA_PORT = 1, 2
@@ -83,7 +86,7 @@ class Ports(Protocol):
     def close(self) -> None: ...
 
 
-class TestedSwitch(Protocol):
+class AnySwitch(Protocol):
     @property
     def address(self) -> str: ...
 
@@ -106,16 +109,30 @@ class FakePorts:
         self._left.put((_NO_PORT, b""))
 
 
+class MortalStore(SliceStore):
+    """Nothing is written any more once its agent counts as killed."""
+
+    dead = False
+
+    def put_slice(self, slice_: unit_pb2.Slice) -> None:
+        if not self.dead:
+            super().put_slice(slice_)
+
+    def drop_slice(self, session: int) -> None:
+        if not self.dead:
+            super().drop_slice(session)
+
+
 @dataclass
 class Edge:
     """The unit under test. The agent runs in this process, or, to be killed, in one of its own."""
 
     config_path: Path
     config: SwitchConfig
-    switch: TestedSwitch
+    switch: AnySwitch
     control: ControlUnit
     folder: Path
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _agents: list[tuple[MortalStore, asyncio.Task[None]]] = field(default_factory=list)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def expected(self, *slices: Tables) -> Entries:
@@ -135,15 +152,16 @@ class Edge:
     async def start(self) -> unit_pb2.Hello:
         """Start an agent in this process and wait until it has joined."""
         times = len(self.control.memberships) + 1
-        store = SliceStore(self.config.state)
+        store = MortalStore(self.config.state)
         store.open()
         agent = SwitchAgent(self.config, store, PIPELINE)
-        self._tasks.append(asyncio.create_task(agent.run()))
+        self._agents.append((store, asyncio.create_task(agent.run())))
         return await self.control.joined(times)
 
     async def stop(self) -> None:
         """End the agent of this process: for the switch and the state folder, as if it had been killed."""
-        task = self._tasks.pop()
+        store, task = self._agents.pop()
+        store.dead = True
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -162,7 +180,7 @@ class Edge:
         await asyncio.to_thread(process.wait, DEADLINE)
 
     async def close(self) -> None:
-        while self._tasks:
+        while self._agents:
             await self.stop()
         while self._processes:
             await self.kill()
@@ -248,8 +266,13 @@ class Network:
 
 
 @pytest.fixture(params=[FAKE, BMV2])
-def switch(request: pytest.FixtureRequest) -> Iterator[TestedSwitch]:
-    switch: TestedSwitch = FakeSwitch() if request.param == "fake" else SwitchProcess()
+def switch(request: pytest.FixtureRequest) -> Iterator[AnySwitch]:
+    kinds: dict[str, Callable[[], AnySwitch]] = {
+        "fake": FakeSwitch,
+        "fake without heirs": partial(FakeSwitch, heirs=False),
+        "bmv2": SwitchProcess,
+    }
+    switch = kinds[request.param]()
     try:
         switch.start()
         yield switch
@@ -258,7 +281,7 @@ def switch(request: pytest.FixtureRequest) -> Iterator[TestedSwitch]:
 
 
 @pytest.fixture
-async def edge(switch: TestedSwitch, prefix: str, tmp_path: Path) -> AsyncIterator[Edge]:
+async def edge(switch: AnySwitch, prefix: str, tmp_path: Path) -> AsyncIterator[Edge]:
     """The unit; its agent is not started yet."""
     with tempfile.TemporaryDirectory(prefix=prefix) as short:  # a socket's path has at most 107 bytes
         control = ControlUnit(f"unix:{short}/control.sock", {})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from controller.steering import wire
 from controller.steering.model import (
@@ -65,6 +66,29 @@ def session(number: int, branches: int = 2, receiver: str = RECEIVER) -> Tables:
     rows.flow[FlowKey(UDP, Socket(ip_address("10.77.0.1"), 20000 + number))] = Flow(
         Target(TargetKind.CHANNEL, last), LinkScope.NODE
     )
+    return rows
+
+
+def random_session(chance: random.Random, number: int) -> Tables:
+    """A session of a random shape: a fork, exact flows beside it, groups of several slots with backups."""
+    rows = session(number, chance.randint(1, 6))
+    first = number * 100
+    for key, slot in list(rows.slot.items()):
+        if chance.random() < 0.3:
+            rows.slot[key] = replace(slot, backup=first)
+    for extra in range(chance.randint(0, 3)):
+        group, mask = first + 20 + 8 * extra, chance.choice([0, 1, 3, 7])
+        selector = chance.choice([Selector.COUNTER, Selector.HASH])
+        rows.channel[first + 10 + extra] = Channel(selector, mask, group, number)
+        for index in range(mask + 1):
+            rows.slot[SlotKey(group, index)] = Slot(chance.choice([*rows.endpoint]))
+        source = Socket(ip_address("198.51.100.7"), 4000 + extra)
+        permitted = chance.choice([None, ip_network("198.51.100.0/24")])
+        rows.flow[FlowKey(UDP, public(number), chance.choice([None, source]))] = Flow(
+            Target(TargetKind.CHANNEL, first + 10 + extra), LinkScope.OUTSIDE, permitted
+        )
+        six = Socket(ip_address("2001:db8:1::1"), 5000 + number)
+        rows.flow[FlowKey(UDP, six)] = Flow(Target(TargetKind.FORK, first), LinkScope.OUTSIDE)
     return rows
 
 

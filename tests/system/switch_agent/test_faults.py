@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import pytest
 
@@ -13,30 +15,43 @@ from controller.drivers.p4runtime.switch import Switch
 from controller.steering.model import Mac, Tables
 from dipronn.errors import Unavailable
 from dipronn.v1 import unit_pb2
-from tests.system.switch_agent.conftest import LAN_MAC, PIPELINE, Edge, Network
-from tests.system.switch_agent.rows import base, resolved, session, slice_
+from tests.fake_switch.server import FakeSwitch
+from tests.system.switch_agent.conftest import LAN_MAC, PIPELINE, AnySwitch, Edge, Network
+from tests.system.switch_agent.rows import base, random_session, resolved, slice_
 
 pytestmark = pytest.mark.timeout(180)
 
-STEPS = 25
+STEPS = 20
 RECEIVER_MAC = Mac.parse("02:00:00:00:00:10")
+DEEDS = ("remove", "alive", "restart switch", "restart agent", "kill agent", "steal")
 
 
-class Faults:
-    """Between the agent and its switch: loses a request, or lets the switch refuse one change of it."""
+class Faults(Protocol):
+    """Each happens once: the n-th write is done by half and its answer is lost; the n-th update, or one in
+    the n-th write, is refused."""
+
+    def lose(self, number: int) -> None: ...
+
+    def refuse(self, number: int) -> None: ...
+
+    def release(self) -> None: ...
+
+
+class DriverFaults:
+    """For a switch that has no faults of its own: in the driver, just before the wire."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.lose = self.refuse = -1
+        self.release()
         write = Switch.write
 
         async def faulty(switch: Switch, changes: Sequence[Change]) -> Mapping[int, str]:
-            self.lose -= 1
-            self.refuse -= 1
-            if self.lose == 0:
+            self._lose -= 1
+            self._refuse -= 1
+            if self._lose == 0:
                 await write(switch, changes[: len(changes) // 2])
                 switch._broken.set()
                 raise Unavailable("the answer was lost")
-            if self.refuse == 0:
+            if self._refuse == 0:
                 refused = len(changes) // 2
                 kept = [change for index, change in enumerate(changes) if index != refused]
                 return {refused: "no"} if not await write(switch, kept) else {}
@@ -44,26 +59,53 @@ class Faults:
 
         monkeypatch.setattr(Switch, "write", faulty)
 
+    def lose(self, number: int) -> None:
+        self._lose = number
 
-@pytest.mark.parametrize("seed", range(4))
+    def refuse(self, number: int) -> None:
+        self._refuse = number
+
+    def release(self) -> None:
+        self._lose = self._refuse = -1
+
+
+@pytest.fixture
+def faults(switch: AnySwitch, monkeypatch: pytest.MonkeyPatch) -> Faults:
+    return switch.faults if isinstance(switch, FakeSwitch) else DriverFaults(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("switch", "seed"),
+    [
+        *(pytest.param("fake", seed, marks=pytest.mark.fake_switch) for seed in range(8)),
+        *(pytest.param("bmv2", seed, marks=pytest.mark.bmv2) for seed in range(2)),
+        pytest.param("fake", None, marks=[pytest.mark.fake_switch, pytest.mark.soak]),
+        pytest.param("bmv2", None, marks=[pytest.mark.bmv2, pytest.mark.soak]),
+    ],
+    indirect=["switch"],
+)
 async def test_what_is_read_back_is_what_is_desired(
-    edge: Edge, network: Network, monkeypatch: pytest.MonkeyPatch, seed: int
+    edge: Edge, network: Network, faults: Faults, seed: int | None
 ) -> None:
-    chance, faults = random.Random(seed), Faults(monkeypatch)
+    """Soaking, every round has a seed of its own."""
+    seed = time.time_ns() if seed is None else seed
+    chance = random.Random(seed)
     alive, sessions = True, dict[int, Tables]()
     await edge.start()
     assert await edge.control.order(slice_(0, base())) == ""
-    story = []
+    story: list[tuple[object, ...]] = [("seed", seed)]
     for step in range(STEPS):
         number = chance.randint(1, 4)
-        deed = chance.choice(["apply"] * 4 + ["remove", "alive", "restart switch", "restart agent", "steal"])
+        deed = chance.choice(["apply"] * 4 + [*DEEDS])
         fault = chance.choice(["none", "none", "lose", "refuse"]) if deed != "steal" else "none"
-        faults.lose = chance.randint(1, 6) if fault == "lose" else -1
-        faults.refuse = chance.randint(1, 6) if fault == "refuse" else -1
+        if fault == "lose":
+            faults.lose(chance.randint(1, 6))
+        elif fault == "refuse":
+            faults.refuse(chance.randint(1, 30))
         answer = ""
         match deed:
             case "apply":
-                rows = session(number, chance.randint(1, 6))
+                rows = random_session(chance, number)
                 answer = await edge.control.order(slice_(number, rows, step + 1))
                 if not answer:
                     sessions[number] = resolved(rows, RECEIVER_MAC, LAN_MAC)
@@ -80,8 +122,21 @@ async def test_what_is_read_back_is_what_is_desired(
             case "restart agent":
                 await edge.stop()
                 await edge.start()
+            case "kill agent":
+                rows = random_session(chance, number)
+                order = asyncio.create_task(edge.control.order(slice_(number, rows, step + 1)))
+                for _ in range(chance.randint(0, 40)):
+                    await asyncio.sleep(0)
+                await edge.stop()
+                order.cancel()
+                faults.release()
+                hello = await edge.start()
+                # Whether the order had been stored is for the agent to say; half of it is not.
+                if (number, step + 1) in {(held.session, held.generation) for held in hello.held}:
+                    sessions[number] = resolved(rows, RECEIVER_MAC, LAN_MAC)
             case "steal":
                 await _steal(edge)
+        faults.release()
         story.append((deed, number, fault, answer))
         wanted = edge.expected(base(alive=alive), *sessions.values())
         try:
