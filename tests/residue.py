@@ -13,13 +13,15 @@ from pathlib import Path
 BPFFS = Path("/sys/fs/bpf")
 NAMESPACES = Path("/run/netns")
 LINKS = Path("/sys/class/net")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def find(prefix: str) -> list[str]:
-    """Every namespace, link, pin, process and temporary folder with ``prefix`` in its name, one a line."""
+    """Every namespace, link, pin, control group, process and temporary folder with ``prefix`` in its name."""
     found = [f"network namespace {name}" for name in _names(NAMESPACES) if prefix in name]
     found += [f"link {name}" for name in _names(LINKS) if prefix in name]
     found += [f"pin {path}" for path in _below(BPFFS) if prefix in path.name]
+    found += [f"control group {path}" for path in _below(CGROUPS) if path.is_dir() and prefix in path.name]
     found += [f"process {pid}: {command}" for pid, command in _processes() if prefix in command]
     temporary = Path(tempfile.gettempdir())
     found += [f"temporary {temporary / name}" for name in _names(temporary) if prefix in name]

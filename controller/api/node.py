@@ -95,6 +95,7 @@ def _status(unit: UnitState, reserved: Amount) -> pb.UnitStatus:
         reserved=_resources(reserved, 0),
         links=hello.links,
         counters=unit.counters,
+        unheld=hello.unheld,
         heartbeat_age_s=max(0.0, time.monotonic() - unit.heard),
     )
 

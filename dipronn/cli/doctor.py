@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,8 @@ from dipronn.cli.output import write, write_table
 from dipronn.cli.target import Target
 from dipronn.client import DEFAULT_ADDRESS
 from dipronn.v1 import steering_pb2, unit_pb2
+from vmhost.agent.desired import session_of
+from vmhost.vm.cgroups import group_vms
 
 app = typer.Typer()
 _TAP = re.compile(r"dt[0-9a-f]+")
@@ -40,11 +42,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Seen:
-    """A unit as it is: its kernel's rows, its devices with the XDP program on each, its machines."""
+    """A unit as it is: its kernel's rows, its devices with the XDP program on each, its machines, and which
+    machines have control groups."""
 
     rows: Tables
     devices: Mapping[str, int | None]
     vms: Mapping[tuple[int, str], bool]
+    groups: Collection[tuple[int, str]] = ()
 
 
 @app.command(name="doctor")
@@ -103,6 +107,8 @@ def compare(unit: str, slices: list[unit_pb2.Slice], seen: Seen) -> list[Finding
     for (session, name), running in seen.vms.items():
         if running and (session, name) not in machines:
             findings.append(Finding(unit, "residue", f"machine {name} of session {session} runs"))
+    for session, name in sorted(set(seen.groups) - seen.vms.keys()):
+        findings.append(Finding(unit, "residue", f"control group of machine {name} of session {session}"))
     for device in seen.devices:
         if _TAP.fullmatch(device) and device not in machines.values():
             findings.append(Finding(unit, "residue", f"tap {device} is nobody's"))
@@ -165,7 +171,8 @@ def _inspect(agent: dict[str, Any]) -> Seen | str:
     answer = json.loads(done.stdout)
     message = steering_pb2.Tables.FromString(base64.b64decode(answer["tables"]))
     vms = {(vm["session"], vm["name"]): _runs(vm["pid"]) for vm in agent["vms"]}
-    return Seen(wire.decode(message), answer["devices"], vms)
+    groups = {session_of(name) for name in group_vms(agent.get("cgroup", ""))}
+    return Seen(wire.decode(message), answer["devices"], vms, groups)
 
 
 def _namespace(agent: dict[str, Any]) -> str | None:

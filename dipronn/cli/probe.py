@@ -19,6 +19,8 @@ import typer
 from dipronn.cli.output import write, write_table
 from dipronn.errors import DipronnError
 from ebpf.maps import mount_bpffs
+from vmhost.vm.cgroups import Cgroups
+from vmhost.vm.hierarchies import RESOURCES
 from vmhost.vm.image import prepare_images
 from vmhost.vm.trial import probe_machines
 
@@ -65,6 +67,7 @@ def capabilities(cache: Path) -> Iterator[Capability]:
     yield _tried("bpffs", _bpffs)
     yield _tried("native XDP on veth and tap", _xdp)
     yield Capability("/dev/net/tun", os.access("/dev/net/tun", os.R_OK | os.W_OK), "for taps")
+    yield from _limits()
     yield from _machines(cache)
     yield _program("ffmpeg", "for the demonstration")
     yield _program("simple_switch_grpc", "bmv2, the P4 switch in software")
@@ -90,6 +93,15 @@ def _xdp() -> str:
     if done.returncode:
         raise DipronnError((done.stderr.strip().splitlines() or ["no message"])[-1])
     return done.stdout.strip()
+
+
+def _limits() -> Iterator[Capability]:
+    """Not needed: without them machines run, but a noisy one takes what others have reserved."""
+    cgroups = Cgroups(f"dipronn.probe-{os.getpid()}", Path.cwd())
+    for resource in RESOURCES.values():
+        there = resource not in cgroups.unheld
+        detail = cgroups.held[resource] if there else cgroups.unheld[resource]
+        yield Capability(f"limits of {resource}", there, detail, needed=False)
 
 
 def _machines(cache: Path) -> Iterator[Capability]:

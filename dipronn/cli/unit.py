@@ -29,7 +29,8 @@ def list_units(
         write_json(units)
         return
     write_table(
-        ("unit", "state", "roles", "cpu", "memory MiB", "received", "sent", "dropped"), map(_row, units)
+        ("unit", "state", "roles", "cpu", "memory MiB", "not held to", "received", "sent", "dropped"),
+        map(_row, units),
     )
 
 
@@ -47,6 +48,7 @@ def _row(unit: node_pb2.UnitStatus) -> tuple[str, ...]:
         ", ".join(unit_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in unit.roles),
         f"{unit.reserved.cpu:g} of {unit.total.cpu:g}",
         f"{unit.reserved.memory_bytes >> 20} of {unit.total.memory_bytes >> 20}",
+        ", ".join(sorted(unit.unheld)),
         str(counters.received),
         str(counters.sent),
         drops or "0",

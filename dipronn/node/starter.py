@@ -24,6 +24,7 @@ from dipronn.node.config import NodeConfig
 from dipronn.node.topology import Topology, UnitPlace, plan_topology
 from dipronn.v1 import node_pb2, node_pb2_grpc
 from vmhost.agent.machines import prepare
+from vmhost.vm.cgroups import Cgroups, group_name, groups_of
 
 RUN = Path("/run/dipronn")
 PINS = Path("/sys/fs/bpf/dipronn")
@@ -107,10 +108,11 @@ def down(name: str, progress: Progress) -> bool:
 
 
 def residue(name: str) -> list[str]:
-    """What exists of a node: namespaces, processes, pins and files."""
+    """What exists of a node: namespaces, processes, control groups, pins and files."""
     places = Places(name)
     left = [f"namespace {namespace}" for namespace in namespaces.existing(name)]
     left += [f"process {found.pid}: {found.command}" for found in processes.find(name)]
+    left += [f"control group {group}" for group in groups_of(group_name(places.pins))]
     left += [str(path) for path in (places.run, places.pins) if path.exists()]
     return left
 
@@ -215,6 +217,8 @@ def _remove(name: str, progress: Progress) -> bool:
             remover.kill()
     progress("removing namespaces, pins and files")
     processes.end(processes.find(name))
+    for group in groups_of(group_name(places.pins)):
+        Cgroups(group, RUN.parent).remove_all()
     for namespace in existing:
         namespaces.remove(namespace)
     for path in (places.pins, places.run):

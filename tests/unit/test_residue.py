@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests import residue
+from vmhost.vm.cgroups import Cgroups
+from vmhost.vm.hierarchies import Limits
 
 
 def test_a_clean_host_shows_nothing(prefix: str) -> None:
@@ -61,3 +64,15 @@ def test_a_forgotten_pin_folder_is_found(prefix: str) -> None:
         assert residue.find(prefix) == [f"pin {folder}"]
     finally:
         folder.rmdir()
+
+
+@pytest.mark.root
+def test_a_forgotten_control_group_is_found(prefix: str, tmp_path: Path) -> None:
+    cgroups = Cgroups(f"dipronn.{prefix}forgotten", tmp_path)
+    cgroups.make("vm", Limits(1, 1 << 30))
+    if not cgroups.vms():
+        pytest.skip(f"no control groups here: {cgroups.unheld}")
+    found = residue.find(f"{prefix}forgotten")
+    cgroups.remove_all()
+    assert found and all(line.startswith("control group ") for line in found)
+    assert residue.find(f"{prefix}forgotten") == []

@@ -119,6 +119,8 @@ class Agent:
                 self._slices[session] = stored[session]
         self._describe()
         await self._check_links()
+        for resource, why in (self._driver.unheld() if self._driver else {}).items():
+            _log.warning("machines cannot be held to what they reserve", resource=resource, why=why)
         _log.info("unit ready", unit=config.unit, slices=len(self._slices), machines=len(adopted))
 
     def _adopted(self, info: VmInfo, desired: Mapping[int, SliceState]) -> Machine:
@@ -289,6 +291,7 @@ class Agent:
             links=self._links,
             held=[self._held_slice(slice_) for slice_ in self._slices.values()],
             version=version("dipronn"),
+            unheld=self._driver.unheld() if self._driver else {},
         )
 
     def _held_slice(self, slice_: unit_pb2.Slice) -> unit_pb2.HeldSlice:

@@ -19,6 +19,10 @@
     storage = 10737418240
     bandwidth = 1000000000
 
+    [limits]
+    cpu = "shares"                              # or "strict": no machine gets more than it has reserved
+    storage = 52428800                          # bytes/s each machine may read, and write; else no limit
+
     [[links]]
     device = "data0"
     network = "data"
@@ -34,6 +38,7 @@ from pathlib import Path
 
 from dipronn.unit.config import Control, LinkConfig, TableReader
 from dipronn.v1 import unit_pb2
+from vmhost.vm.spec import LimitPolicy
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class AgentConfig:
     control: Control
     links: tuple[LinkConfig, ...]
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    limits: LimitPolicy = field(default_factory=LimitPolicy)
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -70,6 +76,7 @@ def read_config(path: Path) -> AgentConfig:
         control=file.table("control").control(),
         links=file.links(),
         resources=file.table("resources").resources() if "resources" in file else ResourcesConfig(),
+        limits=file.table("limits").limits() if "limits" in file else LimitPolicy(),
     )
     file.done()
     return config
@@ -90,3 +97,9 @@ class _Reader(TableReader):
         self.done()
         memory, storage, bandwidth = (int(size) if size >= 0 else None for size in sizes)
         return ResourcesConfig(cpu if cpu >= 0 else None, memory, storage, bandwidth)
+
+    def limits(self) -> LimitPolicy:
+        strict = self.choice("cpu", {"shares": False, "strict": True}, self.take("cpu", "shares"))
+        storage = int(self.number("storage", -1, 4096, 1 << 60))
+        self.done()
+        return LimitPolicy(strict_cpu=strict, io_bps=storage if storage >= 0 else None)

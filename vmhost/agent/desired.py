@@ -74,6 +74,7 @@ def _machine(session: int, vm: unit_pb2.Vm, bundle: Callable[[bytes], Path]) -> 
             ),
             gateways=gateways,
             mtu=vm.mtu,
+            cores=vm.cpu or 1.0,
         )
         host_mac = str(Mac(vm.host_mac))
     except ValueError as error:

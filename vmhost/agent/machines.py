@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.store import Store
+from vmhost.vm.cgroups import Cgroups, group_name
 from vmhost.vm.image import GuestImages, prepare_images
 from vmhost.vm.machine import Machine
 from vmhost.vm.qemu import QemuDriver
@@ -25,4 +26,10 @@ async def prepare(cache: Path) -> tuple[GuestImages, Machine]:
 
 async def open_driver(config: AgentConfig, store: Store) -> QemuDriver:
     """The driver of the unit's machines; see ``prepare``."""
-    return QemuDriver(store.vms, *await prepare(config.cache))
+    prepared = await prepare(config.cache)
+    return QemuDriver(store.vms, *prepared, cgroups=cgroups(config, store), policy=config.limits)
+
+
+def cgroups(config: AgentConfig, store: Store) -> Cgroups:
+    """Where the unit's machines are held to their limits, as far as this host can."""
+    return Cgroups(group_name(config.pins), store.folder, cores=config.resources.cpu)

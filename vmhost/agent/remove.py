@@ -22,9 +22,10 @@ from ebpf.loader import SteeringProgram
 from ebpf.maps import remove_pins
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.links import interfaces
-from vmhost.agent.machines import open_driver
+from vmhost.agent.machines import cgroups
 from vmhost.agent.neighbours import NextHops
 from vmhost.agent.store import Store
+from vmhost.vm.rundir import RunDirectory
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 10.0
@@ -37,7 +38,7 @@ async def remove(config: AgentConfig) -> None:
         await asyncio.to_thread(_end_agent, store)
         store.open()
         with store.lock():
-            await _stop_machines(config, store)
+            await _end_machines(config, store)
             await _forget_neighbours(config)
             await _detach(config, store)
             store.remove()
@@ -65,15 +66,12 @@ def _end_agent(store: Store) -> None:
         os.close(process)
 
 
-async def _stop_machines(config: AgentConfig, store: Store) -> None:
-    if not store.vms.exists():
-        return
-    driver = await open_driver(config, store)
-    try:
-        machines = await driver.adopt()
-        await asyncio.gather(*(driver.stop(machine.spec.name) for machine in machines))
-    finally:
-        await driver.close()
+async def _end_machines(config: AgentConfig, store: Store) -> None:
+    """Without a driver: that would need images, which only starting takes."""
+    if store.vms.exists():
+        directories = [RunDirectory(path) for path in store.vms.iterdir() if path.is_dir()]
+        await asyncio.gather(*(asyncio.to_thread(directory.end) for directory in directories))
+    await asyncio.to_thread(cgroups(config, store).remove_all)
 
 
 async def _forget_neighbours(config: AgentConfig) -> None:

@@ -12,6 +12,7 @@ from dipronn.v1 import unit_pb2
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.desired import session_of
 from vmhost.agent.plan import Machine
+from vmhost.vm.cgroups import group_name
 from vmhost.vm.spec import VmInfo, VmState
 
 _STATES = {
@@ -48,6 +49,7 @@ def description(config: AgentConfig, devices: Iterable[str], vms: Mapping[str, V
         "unit": config.unit,
         "pid": os.getpid(),
         "pins": str(config.pins),
+        "cgroup": group_name(config.pins),
         "devices": sorted(devices),
         "vms": [
             {

@@ -25,12 +25,14 @@ import structlog
 from qemu.qmp import QMPClient, QMPError
 
 from dipronn.errors import AlreadyExists, DipronnError, TimedOut, Unavailable
+from vmhost.vm.cgroups import Cgroups
+from vmhost.vm.hierarchies import RESOURCES, Limits
 from vmhost.vm.image import GuestImages
 from vmhost.vm.machine import Descriptors, Machine, qemu_command
 from vmhost.vm.reports import GuestReports
 from vmhost.vm.rundir import Process, Record, RunDirectory
-from vmhost.vm.spawn import DEFAULT_UIDS, LOG_BYTES, spawn_unprivileged
-from vmhost.vm.spec import DriverEvent, TapDevice, VmChanged, VmInfo, VmSpec, VmState
+from vmhost.vm.spawn import LOG_BYTES, spawn_unprivileged, unused_uid
+from vmhost.vm.spec import DriverEvent, LimitPolicy, TapDevice, Usage, VmChanged, VmInfo, VmSpec, VmState
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +45,8 @@ _LOG_CHECK_SECONDS = 1.0
 # A guest that floods its port costs us this much and no more: bytes per read, seconds between reads.
 _PORT_READ = 4096
 _PORT_PAUSE = 0.02
+_QEMU_MIB = 160
+"""What QEMU may take beside its guest's memory: itself, translated code, the initramfs."""
 
 
 @dataclass(slots=True)
@@ -73,7 +77,8 @@ class _Vm:
 class QemuDriver:
     """`vmhost.vm.spec.VmDriver` by QEMU. Run directories lie in `root`, which one driver owns at a time.
 
-    `uids`: each VM runs under one of its own. Raises Unavailable if another driver owns `root`.
+    `cgroups`: where VMs are held to their limits; without them nothing holds them. `policy`: what every VM is
+    held to beside what it has reserved. Raises Unavailable if another driver owns `root`.
     """
 
     def __init__(
@@ -82,13 +87,15 @@ class QemuDriver:
         images: GuestImages,
         machine: Machine,
         *,
-        uids: range = DEFAULT_UIDS,
+        cgroups: Cgroups | None = None,
+        policy: LimitPolicy | None = None,
         log_bytes: int = LOG_BYTES,
     ) -> None:
         self._root = root.resolve()
         self._images = images
         self._machine = machine
-        self._uids = uids
+        self._cgroups = cgroups
+        self._policy = policy or LimitPolicy()
         self._log_bytes = log_bytes
         self._vms: dict[str, _Vm] = {}
         self._starting: set[str] = set()
@@ -129,20 +136,22 @@ class QemuDriver:
         self._ensure_rotation()
 
     async def _start(self, spec: VmSpec, tap: TapDevice, directory: RunDirectory) -> None:
-        uid = self._free_uid()
-        record = Record(spec, tap.name, uid, None)
         child: subprocess.Popen[bytes] | None = None
         try:
-            directory.write_record(record)
             with ExitStack() as stack:
                 initramfs = stack.enter_context(tempfile.TemporaryFile(dir=self._images.folder))
                 own_mib = await asyncio.to_thread(
                     self._images.write_initramfs, initramfs, spec, self._machine.bus
                 )
                 os.fchmod(initramfs.fileno(), 0o444)
-                child = self._spawn(
-                    stack, record, directory, initramfs.fileno(), tap.fileno(), own_mib + spec.memory_mib
-                )
+                memory_mib = own_mib + spec.memory_mib
+                self._limit(spec, memory_mib)
+                async with unused_uid() as uid:
+                    record = Record(spec, tap.name, uid, None)
+                    directory.write_record(record)
+                    child = self._spawn(
+                        stack, record, directory, initramfs.fileno(), tap.fileno(), memory_mib
+                    )
             process = Process.of(child.pid)
             if process is None or (pidfd := process.open()) is None:
                 raise self._died(spec.name, child, directory)
@@ -156,6 +165,8 @@ class QemuDriver:
             failure = error
             if isinstance(error, ConnectionError | QMPError) and child is not None:
                 failure = self._died(spec.name, child, directory)
+            if self._cgroups is not None:
+                await self._cgroups.remove(spec.name)
             directory.remove()
             if isinstance(failure, OSError):
                 failure = Unavailable(f"VM {spec.name} cannot be started: {failure}")
@@ -195,10 +206,38 @@ class QemuDriver:
             mac=spec.mac,
         )
         errors = keep(directory.open_log(directory.qemu_log))
-        # The bound holds also while no agent runs.
+        cgroups = self._cgroups
+        # The bounds hold also while no agent runs.
         return spawn_unprivileged(
-            command, descriptors.all(), record.uid, self._machine, errors, max_file_bytes=self._log_bytes
+            command,
+            descriptors.all(),
+            record.uid,
+            self._machine,
+            errors,
+            max_file_bytes=self._log_bytes,
+            limit=None if cgroups is None else lambda pid: cgroups.enter(spec.name, pid),
         )
+
+    def _limit(self, spec: VmSpec, memory_mib: int) -> None:
+        if self._cgroups is not None:
+            limits = Limits(
+                cpu=spec.cores,
+                memory_bytes=(memory_mib + _QEMU_MIB) << 20,
+                cpu_cap=spec.cores if self._policy.strict_cpu else None,
+                io_bps=self._policy.io_bps,
+                device=self._cgroups.device,
+            )
+            self._cgroups.make(spec.name, limits)
+
+    def unheld(self) -> Mapping[str, str]:
+        return (
+            dict.fromkeys(RESOURCES.values(), "no control groups")
+            if self._cgroups is None
+            else self._cgroups.unheld
+        )
+
+    def usage(self, name: str) -> Usage | None:
+        return self._cgroups.usage(name) if self._cgroups is not None else None
 
     async def stop(self, name: str) -> None:
         vm = self._vms.get(name)
@@ -214,12 +253,17 @@ class QemuDriver:
         if not vm.gone.is_set():
             raise TimedOut(f"VM {name}: QEMU (process {vm.process.pid}) cannot be killed; look at the host")
         await self._release(vm)
+        if self._cgroups is not None:
+            await self._cgroups.remove(name)
         vm.directory.remove()
         del self._vms[name]
 
     async def adopt(self) -> tuple[VmInfo, ...]:
         directories = [RunDirectory(path) for path in self._root.iterdir() if path.is_dir()]
         await asyncio.gather(*(self._adopt(directory) for directory in directories))
+        if self._cgroups is not None:
+            for name in self._cgroups.vms() - self._vms.keys() - self._starting:
+                await self._cgroups.remove(name)
         self._ensure_rotation()
         return tuple(self.vms().values())
 
@@ -298,6 +342,8 @@ class QemuDriver:
         else:
             how = f" with status {status}" if status is not None else ""
             why = f" ({vm.shutdown_reason})" if vm.shutdown_reason else ""
+            if self._cgroups is not None and self._cgroups.killed_for_memory(vm.spec.name):
+                why = " (killed at its memory limit)"
             reason = f"QEMU ended by itself{how}{why}; see {vm.directory.serial_log}"
         self._events.put_nowait(VmChanged(vm.spec.name, vm.state, reason))
         log.info("vm ended", vm=vm.spec.name, state=str(vm.state), reason=reason)
@@ -340,16 +386,6 @@ class QemuDriver:
         return Unavailable(
             f"VM {name}: QEMU ended at once with status {child.wait()}: {said or 'no message'}"
         )
-
-    def _free_uid(self) -> int:
-        used = {vm.record.uid for vm in self._vms.values()}
-        for directory in self._root.iterdir():
-            if record := RunDirectory(directory).read_record():
-                used.add(record.uid)
-        for uid in self._uids:
-            if uid not in used:
-                return uid
-        raise Unavailable(f"all {len(self._uids)} user IDs for VMs are taken; stop a VM or widen the range")
 
     # ---- logs ----
 

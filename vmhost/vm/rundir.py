@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -21,7 +22,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from dipronn.errors import TimedOut
 from vmhost.vm.spec import GuestProgram, VmSpec
+
+_END_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,24 @@ class RunDirectory:
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def end(self) -> None:
+        """End the VM, whoever started it, and remove what is left of it. Blocks. Raises TimedOut."""
+        record = self.read_record()
+        if record is None or record.process is None:
+            self.kill_unrecorded()
+        elif (fd := record.process.open()) is not None:
+            try:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+                if not select.select([fd], [], [], _END_SECONDS)[0]:
+                    raise TimedOut(
+                        f"VM {self.path.name}: QEMU (process {record.process.pid}) cannot be killed; "
+                        "look at the host"
+                    )
+            finally:
+                os.close(fd)
+        self.remove()
 
     def write_record(self, record: Record) -> None:
         """Atomic: the old record or the new one is there, whole."""

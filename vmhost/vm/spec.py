@@ -7,6 +7,7 @@ QEMU (`vmhost.vm.qemu`) is the one driver today.
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class VmSpec:
     """All that a driver must know to start one VM. `name` is unique in the unit.
 
     `memory_mib` is what the programs get; what kernel and base image take comes on top, about 75 MiB, or 110
-    with Python.
+    with Python. `cores` are reserved for it: its share of the CPUs when all of them are busy.
     """
 
     name: str
@@ -68,14 +69,15 @@ class VmSpec:
     programs: tuple[GuestProgram, ...]
     gateways: tuple[Address, ...] = GATEWAYS
     mtu: int = 1500
+    cores: float = 1.0
 
     def __post_init__(self) -> None:
         if not _VM_NAME.fullmatch(self.name):
             raise InvalidSession(f"VM {self.name!r}: not a VM name ({_VM_NAME.pattern})")
         if not _MAC.fullmatch(self.mac) or int(self.mac[:2], 16) & 1:
             raise InvalidSession(f"VM {self.name}: {self.mac!r} is no unicast MAC address in lower case")
-        if self.memory_mib < 1 or self.cpus < 1 or self.mtu < 576:
-            raise InvalidSession(f"VM {self.name}: memory, CPUs and MTU (from 576) must be positive")
+        if self.memory_mib < 1 or self.cpus < 1 or self.mtu < 576 or not 0 < self.cores < math.inf:
+            raise InvalidSession(f"VM {self.name}: memory, CPUs, cores and MTU (from 576) must be positive")
         names = [program.name for program in self.programs]
         if len(set(names)) != len(names):
             raise InvalidSession(f"VM {self.name}: two programs of one name among {', '.join(names)}")
@@ -142,6 +144,23 @@ class VmInfo:
     programs: Mapping[str, int | None]
 
 
+@dataclass(frozen=True, slots=True)
+class LimitPolicy:
+    """`strict_cpu`: no VM gets more CPU than it has reserved, though it be idle; else reservations are shares
+    of what all want at once. `io_bps`: bytes/s that each VM may read, and as many write; None: no limit."""
+
+    strict_cpu: bool = False
+    io_bps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """As the kernel counts: CPU time since the VM's start in nanoseconds, its memory now in bytes."""
+
+    cpu_ns: int
+    memory_bytes: int
+
+
 class TapDevice(Protocol):
     """An open tap (`vmhost.tap.Tap`): `start` hands a duplicate of its descriptor to the VM."""
 
@@ -178,6 +197,14 @@ class VmDriver(Protocol):
 
     def vms(self) -> Mapping[str, VmInfo]:
         """Every VM that was started or adopted and not stopped, by name."""
+        ...
+
+    def usage(self, name: str) -> Usage | None:
+        """What a VM has used so far, also one that has FAILED; None where the host does not count."""
+        ...
+
+    def unheld(self) -> Mapping[str, str]:
+        """The resources whose reservations nothing holds on this host, and why."""
         ...
 
     def events(self) -> AsyncIterator[DriverEvent]:

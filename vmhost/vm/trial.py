@@ -26,7 +26,7 @@ from vmhost.vm.image import GuestImages, locked
 from vmhost.vm.machine import Accelerator, Descriptors, Machine, MachineType, qemu_command
 from vmhost.vm.reports import GuestReports
 from vmhost.vm.rundir import RunDirectory, boot_id
-from vmhost.vm.spawn import DEFAULT_UIDS, spawn_unprivileged
+from vmhost.vm.spawn import spawn_unprivileged, unused_uid
 
 log = structlog.get_logger(__name__)
 
@@ -55,15 +55,15 @@ def candidates() -> tuple[Machine, ...]:
     )
 
 
-async def choose_machine(cache: Path, images: GuestImages, uid: int = DEFAULT_UIDS[-1]) -> Machine:
+async def choose_machine(cache: Path, images: GuestImages) -> Machine:
     """The best machine that boots here, from the cache if it still holds. Raises Unavailable: none."""
-    for trial in await probe_machines(cache, images, uid):
+    for trial in await probe_machines(cache, images):
         if trial.seconds is not None:
             return trial.machine
     raise Unavailable("no virtual machine boots on this host, neither by KVM nor by TCG; see `dipronn probe`")
 
 
-async def probe_machines(cache: Path, images: GuestImages, uid: int = DEFAULT_UIDS[-1]) -> tuple[Trial, ...]:
+async def probe_machines(cache: Path, images: GuestImages) -> tuple[Trial, ...]:
     """The trials up to the first that succeeds, best candidate first."""
     kept = cache / "machine.json"
     key = [boot_id(), _qemu_version(), images.kernel_version, images.small.name]
@@ -74,14 +74,14 @@ async def probe_machines(cache: Path, images: GuestImages, uid: int = DEFAULT_UI
             return found
         trials: list[Trial] = []
         for machine in candidates():
-            trials.append(await try_machine(machine, images, uid))
+            trials.append(await try_machine(machine, images))
             if trials[-1].seconds is not None:
                 break
         _write(kept, key, trials)
         return tuple(trials)
 
 
-async def try_machine(machine: Machine, images: GuestImages, uid: int = DEFAULT_UIDS[-1]) -> Trial:
+async def try_machine(machine: Machine, images: GuestImages) -> Trial:
     """Boot a guest without a network and wait for its report; nothing is left afterwards."""
     if machine.accelerator is Accelerator.TCG and machine.type is MachineType.MICROVM and not machine.tsc_khz:
         return Trial(machine, None, "the host's clock rate is unknown, without which it may hang")
@@ -89,8 +89,9 @@ async def try_machine(machine: Machine, images: GuestImages, uid: int = DEFAULT_
         directory = RunDirectory(Path(folder))
         deadline = _DEADLINE_SECONDS[machine.accelerator]
         loop = asyncio.get_running_loop()
-        started = loop.time()
-        child = _boot(machine, images, uid, directory)
+        async with unused_uid() as uid:
+            started = loop.time()
+            child = _boot(machine, images, uid, directory)
         try:
             with directory.connect("events") as port:
                 async with asyncio.timeout(deadline):

@@ -28,6 +28,7 @@ from controller.steering.model import Address
 from dipronn.v1 import unit_pb2, unit_pb2_grpc
 from tests.system.conftest import CACHE
 from tests.unit.vmhost.tars import make_tar
+from vmhost.vm.cgroups import group_name
 from vmhost.vm.machine import Machine
 
 ROOT = Path(__file__).parents[3]
@@ -219,6 +220,10 @@ class Unit:
     @property
     def state(self) -> Path:
         return self.folder / "state"
+
+    @property
+    def cgroup(self) -> str:
+        return group_name(self.pins)
 
     @property
     def described(self) -> dict[str, Any]:

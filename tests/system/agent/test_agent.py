@@ -28,6 +28,7 @@ from tests.system.agent.session import (
     steered,
     tell,
 )
+from vmhost.vm.cgroups import Cgroups, group_vms, groups_of
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
 
@@ -46,6 +47,7 @@ async def test_packets_pass_a_program_and_nothing_is_left(unit: Unit, family: Fa
     assert str(Mac(link.mac)) in run(unit.namespace, "ip", "link", "show", "data0")
     assert hello.resources.cpu > 0
     assert hello.resources.memory_bytes > 0
+    assert hello.unheld.keys() == Cgroups(f"dipronn.{unit.namespace}", unit.folder).unheld.keys()
 
     order = await established(unit, family)
     assert await exchange(unit, b"hello", family) == family.public
@@ -102,7 +104,11 @@ async def test_everything_goes_on_without_the_agent(unit: Unit, number: signal.S
     report = await unit.control.report(lambda each: each.program.exit_status == 3, since=since)
     assert (report.program.vm, report.program.program) == ("echo-0", "echo")
 
+    # To remove a unit takes no images, nor a way to Debian's packages.
     await unit.end(signal.SIGKILL)
+    assert group_vms(unit.cgroup) == {f"{SESSION}.echo-0"}
+    text = unit.config.read_text()
+    unit.config.write_text(re.sub(r'cache = ".*"', 'cache = "/proc/no-images"', text))
     assert await unit.remove() == 0
     assert not alive(pid)
     assert_gone(unit)
@@ -205,3 +211,4 @@ def assert_gone(unit: Unit) -> None:
     assert "managed" not in run(unit.namespace, "ip", "neighbour")
     assert not unit.pins.exists()
     assert not unit.state.exists()
+    assert groups_of(unit.cgroup) == []

@@ -22,9 +22,11 @@ import pytest
 from tests.unit.vmhost.tars import make_tar
 from vmhost.names import Callers, Grant, NameServer, Registration, Resolution
 from vmhost.tap import Tap, open_tap
+from vmhost.vm.cgroups import Cgroups
 from vmhost.vm.image import GuestImages
 from vmhost.vm.machine import Machine
 from vmhost.vm.qemu import QemuDriver
+from vmhost.vm.rundir import RunDirectory
 from vmhost.vm.spec import Address, DriverEvent, GuestProgram, ProgramExit, VmSpec
 
 ROOT = Path(__file__).parents[3]
@@ -142,10 +144,23 @@ class Unit:
     def run(self) -> Path:
         return self.folder / "run"
 
-    def driver(self, log_bytes: int = 1 << 20) -> QemuDriver:
-        driver = QemuDriver(self.run, self.images, self.machine, log_bytes=log_bytes)
+    @property
+    def cgroups(self) -> Cgroups:
+        return Cgroups(f"dipronn.{self.prefix}", self.folder)
+
+    def driver(self, log_bytes: int = 1 << 20, root: str = "run") -> QemuDriver:
+        driver = QemuDriver(
+            self.folder / root, self.images, self.machine, cgroups=self.cgroups, log_bytes=log_bytes
+        )
         self.drivers.append(driver)
         return driver
+
+    def end(self) -> None:
+        """End every VM, also those that no driver knows any more."""
+        for path in self.folder.glob("run*/*"):
+            if path.is_dir():
+                RunDirectory(path).end()
+        self.cgroups.remove_all()
 
     def spec(self, *programs: GuestProgram, mtu: int = 1500, memory_mib: int = 16) -> VmSpec:
         """A VM with the programs' addresses."""
@@ -192,10 +207,7 @@ async def unit(
         await server.close()
     for driver in unit.drivers:
         await driver.close()
-    last = QemuDriver(unit.run, images, machine)
-    for info in await last.adopt():
-        await last.stop(info.spec.name)
-    await last.close()
+    await asyncio.to_thread(unit.end)
 
 
 V4 = IPv4Address("10.77.0.5")
@@ -235,6 +247,12 @@ async def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> Non
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+def cgroups_of(pid: int) -> list[str]:
+    """The control groups of a process, one for each hierarchy."""
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return [line.split(":", 2)[2] for line in lines]
 
 
 def links() -> set[str]:

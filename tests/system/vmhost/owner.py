@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 
 from vmhost.tap import open_tap
+from vmhost.vm.cgroups import Cgroups
 from vmhost.vm.image import GuestImages
 from vmhost.vm.machine import Machine
 from vmhost.vm.qemu import QemuDriver
 from vmhost.vm.spec import VmSpec
 
 
-async def own(run: Path, images: GuestImages, machine: Machine, device: str, spec: VmSpec) -> None:
-    driver = QemuDriver(run, images, machine)
+async def own(
+    run: Path, images: GuestImages, machine: Machine, group: str, device: str, spec: VmSpec
+) -> None:
+    driver = QemuDriver(run, images, machine, cgroups=Cgroups(group, run.parent))
     with await open_tap(device, spec.mac, spec.addresses) as tap:
         await driver.start(spec, tap)
     sys.stdout.write("started\n")

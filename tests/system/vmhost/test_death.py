@@ -20,6 +20,8 @@ import pytest
 
 from dipronn.errors import Unavailable
 from tests.system.vmhost.conftest import ROOT, V4, Hooks, Unit, Watcher, alive, exchange, links, tell, until
+from vmhost.vm.cgroups import groups_of
+from vmhost.vm.hierarchies import Limits
 from vmhost.vm.qemu import QemuDriver
 from vmhost.vm.rundir import RunDirectory
 from vmhost.vm.spec import DriverEvent, GuestProgram, ProgramStarted, VmChanged, VmInfo, VmSpec, VmState
@@ -47,6 +49,7 @@ async def test_a_killed_qemu_is_seen_and_can_be_replaced(unit: Unit) -> None:
     assert driver.serial_log(spec.name).exists()
     await driver.stop(spec.name)
     assert [path.name for path in unit.run.iterdir()] == [".lock"]
+    assert groups_of(unit.cgroups.name) == []
     with await unit.tap(spec) as tap:  # its tap and its name are free again
         await driver.start(spec, tap)
     await driver.stop(spec.name)
@@ -125,12 +128,15 @@ async def test_what_dead_owners_left_is_removed(unit: Unit) -> None:
     raw["process"] = {"pid": os.getpid(), "start": 1, "boot_id": "of another life"}
     (stranger.path / "vm.json").write_text(json.dumps(raw))
 
+    assert spec.name in unit.cgroups.vms()
+    unit.cgroups.make("never-started", Limits(1, 1 << 30))
     driver = unit.driver()
     with driver.serial_log(spec.name).open() as log:
         reader = subprocess.Popen(["sleep", "60"], stdin=log)  # noqa: ASYNC220
     try:
         assert await driver.adopt() == ()
         await until(lambda: not alive(pid))
+        assert unit.cgroups.vms() == set()
         assert alive(reader.pid)  # who only reads a log is nobody's VM
     finally:
         reader.kill()
@@ -158,7 +164,8 @@ async def owner(unit: Unit, spec: VmSpec) -> AsyncIterator[subprocess.Popen[byte
     )
     try:
         assert process.stdin is not None and process.stdout is not None
-        pickle.dump((unit.run, unit.images, unit.machine, device(unit), spec), process.stdin)
+        group = unit.cgroups.name
+        pickle.dump((unit.run, unit.images, unit.machine, group, device(unit), spec), process.stdin)
         process.stdin.close()
         # Its log comes on the same pipe.
         line = await asyncio.to_thread(next, (line for line in process.stdout if line == b"started\n"), None)

@@ -15,7 +15,19 @@ from pathlib import Path
 import pytest
 
 from dipronn.errors import AlreadyExists, InvalidSession, Unavailable
-from tests.system.vmhost.conftest import V4, V6, Hooks, Unit, Watcher, alive, exchange, links, tell, until
+from tests.system.vmhost.conftest import (
+    V4,
+    V6,
+    Hooks,
+    Unit,
+    Watcher,
+    alive,
+    cgroups_of,
+    exchange,
+    links,
+    tell,
+    until,
+)
 from vmhost.vm.spec import Address, GuestProgram, ProgramStarted, VmChanged, VmState
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
@@ -50,9 +62,15 @@ async def test_program_registers_receives_sends_and_exits(unit: Unit, language: 
         ProgramStarted(spec.name, "echo"),
     ]
 
+    # It is in control groups of its own, which count what it uses.
     pid = driver.vms()[spec.name].pid
+    if not unit.cgroups.unheld:
+        assert f"/{unit.cgroups.name}/{spec.name}" in cgroups_of(pid)
+        usage = driver.usage(spec.name)
+        assert usage is not None and usage.cpu_ns > 0 and usage.memory_bytes > 64 << 20
     await driver.stop(spec.name)
     assert not alive(pid)
+    assert unit.cgroups.vms() == set()
     assert tap not in links()
     assert [path.name for path in unit.run.iterdir()] == [".lock"]
     assert driver.vms() == {}
@@ -102,13 +120,16 @@ def process_status(pid: int) -> dict[str, str]:
 
 @pytest.mark.req("D27")
 async def test_qemu_has_no_rights(unit: Unit) -> None:
-    driver = unit.driver()
+    # Two units of one host, who know nothing of each other.
+    drivers = unit.driver(), unit.driver(root="run-too")
     specs = [
         unit.spec(GuestProgram("echo", unit.bundles["c"], (IPv4Address(f"10.77.0.{i}"),))) for i in (1, 2)
     ]
-    for spec in specs:
-        await unit.boot(driver, spec, Hooks())
-    status = [process_status(vm.pid) for vm in driver.vms().values()]
+    await asyncio.gather(
+        *(unit.boot(driver, spec, Hooks()) for driver, spec in zip(drivers, specs, strict=True))
+    )
+    pids = [vm.pid for driver in drivers for vm in driver.vms().values()]
+    status = [process_status(pid) for pid in pids]
     for each in status:
         assert set(each["Uid"].split()) == {each["Uid"].split()[0]} != {"0"}
         assert each["Groups"].strip() == ""
@@ -116,7 +137,7 @@ async def test_qemu_has_no_rights(unit: Unit) -> None:
         assert each["Seccomp"] == "2"
     # Not even of each other's kind, and in sessions of their own.
     assert status[0]["Uid"] != status[1]["Uid"]
-    assert len({os.getsid(vm.pid) for vm in driver.vms().values()} | {os.getsid(0)}) == 3
+    assert len({os.getsid(pid) for pid in pids} | {os.getsid(0)}) == 3
 
 
 async def test_a_failed_start_says_why_and_leaves_nothing(unit: Unit, tmp_path: Path) -> None:

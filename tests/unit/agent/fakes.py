@@ -162,6 +162,12 @@ class FakeDriver:
     def serial_log(self, name: str) -> Path:
         return Path("/nowhere")
 
+    def usage(self, name: str) -> None:
+        return None
+
+    def unheld(self) -> Mapping[str, str]:
+        return {}
+
     async def close(self) -> None:
         pass
 

@@ -10,6 +10,7 @@ from controller.steering.model import Unmatched
 from dipronn.unit.config import BadConfiguration
 from dipronn.v1 import unit_pb2
 from vmhost.agent.config import read_config
+from vmhost.vm.spec import LimitPolicy
 
 GOOD = """
 unit = "u1"
@@ -51,6 +52,14 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_resources_may_be_stated(tmp_path: Path) -> None:
     config = read_config(written(tmp_path, GOOD + "[resources]\ncpu = 1.5\nmemory = 1000000\n"))
     assert (config.resources.cpu, config.resources.memory, config.resources.storage) == (1.5, 1000000, None)
+
+
+def test_limits_may_be_stated(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, GOOD)).limits == LimitPolicy()
+    config = read_config(written(tmp_path, GOOD + '[limits]\ncpu = "strict"\nstorage = 65536\n'))
+    assert config.limits == LimitPolicy(strict_cpu=True, io_bps=65536)
+    with pytest.raises(BadConfiguration, match=r"limits\.cpu must be one of shares, strict"):
+        read_config(written(tmp_path, GOOD + '[limits]\ncpu = "none"\n'))
 
 
 @pytest.mark.parametrize(

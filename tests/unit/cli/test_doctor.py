@@ -56,12 +56,15 @@ def test_every_difference_is_told(wanted: unit_pb2.Slice) -> None:
 def test_devices_and_machines_are_looked_at(wanted: unit_pb2.Slice) -> None:
     good = seen(wanted)
     devices = {"data0": None, "dt9": 5}
-    told = found(wanted, Seen(good.rows, devices, {(7, "p-0"): False, (8, "q-0"): True}))
+    told = found(
+        wanted, Seen(good.rows, devices, {(7, "p-0"): False, (8, "q-0"): True}, {(7, "p-0"), (9, "r-0")})
+    )
     assert set(told) == {
         ("drift", "no steering program is attached to data0"),
         ("drift", "device dt2 is gone, but has a link row"),
         ("drift", "machine p-0 of session 7 does not run"),
         ("drift", "tap dt2 of machine p-0 is gone"),
         ("residue", "machine q-0 of session 8 runs"),
+        ("residue", "control group of machine r-0 of session 9"),
         ("residue", "tap dt9 is nobody's"),
     }
