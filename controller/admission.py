@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from controller.placement import Demand, Offer, Placer
 from controller.placement.admission import Amount
 from controller.program import family
-from controller.record import InstanceRecord, SessionRecord
+from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.request import Request
 from controller.steering.compile import compile_session
 from controller.steering.deployment import Deployment, Entrance, Exit
@@ -180,10 +180,13 @@ def _needs(program: pb.ActiveProgram) -> Amount:
 def _taken_sockets(records: Iterable[SessionRecord]) -> dict[Socket, str]:
     taken = {}
     for record in records:
+        whose = f"session `{record.name}`"
+        if record.phase is Phase.CLOSING:
+            whose += f", which is closed but still to be removed from {', '.join(record.pending)}"
         for name, entrance in record.entrances.items():
-            taken[entrance.socket] = f"input `{name}` of session `{record.name}`"
+            taken[entrance.socket] = f"input `{name}` of {whose}"
         for name, exit_ in record.exits.items():
-            taken[exit_.internal] = taken[exit_.public] = f"output `{name}` of session `{record.name}`"
+            taken[exit_.internal] = taken[exit_.public] = f"output `{name}` of {whose}"
     return taken
 
 

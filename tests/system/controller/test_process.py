@@ -17,7 +17,7 @@ import pytest
 
 from dipronn import certs
 from dipronn.client import Node, Unreachable, connect
-from dipronn.errors import DipronnError, InsufficientResources
+from dipronn.errors import AlreadyExists, DipronnError, InsufficientResources
 from dipronn.v1 import session_pb2 as pb
 from dipronn.v1 import unit_pb2
 from tests.unit.controller.agents import Agent, Cluster, agents_at, eventually, links, spawn
@@ -162,6 +162,7 @@ async def test_what_happened_while_it_was_away_is_seen_when_units_join_again(tmp
 async def test_a_session_closed_while_a_unit_was_away_is_removed_when_it_returns(tmp_path: Path) -> None:
     async with running(tmp_path) as control, agents_at(control.address) as node:
         session = await node.node.establish(TEXT, bundle())
+        entrance = session.inputs[0].address
         await node["u2"].stop()
 
         async def away() -> bool:
@@ -170,6 +171,13 @@ async def test_a_session_closed_while_a_unit_was_away_is_removed_when_it_returns
         await eventually(away)
         closed = await node.node.close_session("s")
         assert closed.message == "u2 will be cleaned when they join again"
+        again = TEXT.replace(
+            "input x : udp;", f"input x : udp to {entrance.address}:{entrance.port};"
+        ).replace("session s", "session t")
+        with pytest.raises(
+            AlreadyExists, match="session `s`, which is closed but still to be removed from u2"
+        ):
+            await node.node.establish(again, bundle())
         # What it still holds stays reserved, also over a restart.
         await control.end(signal.SIGKILL)
         await control.start()

@@ -112,7 +112,6 @@ def test_a_second_node_of_the_name_is_refused(node: NodeUnderTest, tmp_path: Pat
     assert len(node.json("unit", "list")) == 4
 
 
-@pytest.mark.req("D57")
 def test_no_capacity_is_refused_with_the_arithmetic(node: NodeUnderTest, tmp_path: Path) -> None:
     file = tmp_path / "greedy.dpn"
     file.write_text(HELLO.read_text().replace("cpu 0.1", "cpu 64"))

@@ -32,7 +32,6 @@ def test_first_fit_fills_the_first_unit_but_keeps_instances_of_a_program_apart()
     assert placed == {"a-0": "u1", "b-0": "u1", "b-1": "u2", "b-2": "u1", "c-0": "u1"}
 
 
-@pytest.mark.req("D57")
 def test_a_refusal_shows_the_arithmetic_of_every_unit_and_resource() -> None:
     offers = [
         offer("u1", cpu=2, used=Amount(1.5, 100 * MIB, 0)),

@@ -102,7 +102,6 @@ async def test_one_unit_with_all_roles_is_enough(tmp_path: Path) -> None:
 @pytest.mark.req("D49")
 @pytest.mark.req("A31")
 @pytest.mark.req("A32")
-@pytest.mark.req("D57")
 @pytest.mark.req("D60")
 async def test_a_session_that_does_not_fit_is_refused_with_the_arithmetic(tmp_path: Path) -> None:
     async with cluster(tmp_path, cpu=0.55) as node:
