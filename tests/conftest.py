@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -96,7 +96,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which capabilities this run did not cover, and why."""
+    """Say what ran on which switch, and which capabilities this run did not cover, and why."""
+    _switches(terminalreporter)
     reasons: defaultdict[str, set[str]] = defaultdict(set)
     for report in terminalreporter.stats.get("skipped", []):
         if isinstance(report.longrepr, tuple):
@@ -106,6 +107,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("not covered here")
     for reason, tests in sorted(reasons.items()):
         terminalreporter.write_line(f"{reason}: {len(tests)} tests, in {', '.join(_files(tests))}")
+
+
+def _switches(terminalreporter: pytest.TerminalReporter) -> None:
+    """The fake switch stores entries and steers nothing: what it passes says nothing of a real one."""
+    counts = {"bmv2": Counter[str](), "fake_switch": Counter[str]()}
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for marker, count in counts.items():
+                count[outcome] += marker in report.keywords
+    for marker, name in (("bmv2", "on a real bmv2"), ("fake_switch", "on the fake switch")):
+        if counted := +counts[marker]:
+            terminalreporter.write_line(f"{name}: {', '.join(f'{n} {what}' for what, n in counted.items())}")
 
 
 def _files(tests: set[str]) -> list[str]:

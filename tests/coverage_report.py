@@ -23,38 +23,44 @@ REPORT = ROOT / "docs" / "coverage.md"
 HEAD = """# Coverage of the requirements
 
 Generated from the tests' marks by `make coverage`; do not edit. The requirements are those of
-[requirements.md](requirements.md). A requirement without a test does not work yet.
+[requirements.md](requirements.md). A requirement without a test does not work yet. What runs on the fake
+switch only, where no packet is steered, stands apart and counts for nothing.
 
 """
 
 
 class _Marks:
-    """A pytest plug-in that notes which test file claims which requirement."""
+    """A pytest plug-in that notes which test file claims which requirement; on the fake switch apart."""
 
     def __init__(self) -> None:
         self.files: defaultdict[str, set[str]] = defaultdict(set)
+        self.fake: defaultdict[str, set[str]] = defaultdict(set)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
+            files = self.fake if item.get_closest_marker("fake_switch") else self.files
             for mark in item.iter_markers("req"):
                 for requirement in mark.args:
-                    self.files[requirement].add(item.path.relative_to(ROOT).as_posix())
+                    files[requirement].add(item.path.relative_to(ROOT).as_posix())
 
 
-def collect() -> dict[str, set[str]]:
-    """Requirement to test files, by collecting every test. Raises RuntimeError if that fails."""
+def collect() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Requirement to test files, and to those on the fake switch, by collecting every test.
+
+    Raises RuntimeError if that fails.
+    """
     marks, output = _Marks(), io.StringIO()
     with redirect_stdout(output):
         status = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", str(ROOT / "tests")], [marks])
     if status != pytest.ExitCode.OK:
         raise RuntimeError(f"the tests cannot be collected:\n{output.getvalue()[-3000:]}")
-    return dict(marks.files)
+    return dict(marks.files), dict(marks.fake)
 
 
-def report(requirements: str, files: dict[str, set[str]]) -> str:
+def report(requirements: str, files: dict[str, set[str]], fake: dict[str, set[str]]) -> str:
     """The text of docs/coverage.md. Raises ValueError for a mark that names no requirement."""
     known = re.findall(r"^- ([A-Z]\d+): ", requirements, re.MULTILINE)
-    unknown = sorted(set(files) - set(known))
+    unknown = sorted((files.keys() | fake.keys()) - set(known))
     if unknown:
         raise ValueError(
             f"marks name requirements that docs/requirements.md does not have: {', '.join(unknown)}"
@@ -64,8 +70,14 @@ def report(requirements: str, files: dict[str, set[str]]) -> str:
         if line.startswith("## "):
             lines += ["", line, "", "| requirement | | tests |", "|---|---|---|"]
         elif found := re.match(r"- ([A-Z]\d+): (.*)", line):
-            lines.append(f"| {found[1]} | {found[2]} | {_links(files.get(found[1], ()))} |")
+            lines.append(f"| {found[1]} | {found[2]} | {_tests(found[1], files, fake)} |")
     return HEAD + "\n".join(lines) + "\n"
+
+
+def _tests(requirement: str, files: dict[str, set[str]], fake: dict[str, set[str]]) -> str:
+    apart = _links(fake.get(requirement, ()))
+    parts = [_links(files.get(requirement, ())), f"on the fake switch: {apart}" if apart else ""]
+    return "; ".join(part for part in parts if part)
 
 
 def _links(files: Iterable[str]) -> str:
@@ -76,7 +88,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    text = report(REQUIREMENTS.read_text(), collect())
+    text = report(REQUIREMENTS.read_text(), *collect())
     if not arguments.check:
         REPORT.write_text(text)
         return 0
