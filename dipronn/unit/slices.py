@@ -14,7 +14,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import shutil
+import signal
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,11 +26,12 @@ from typing import Any
 import structlog
 from google.protobuf.message import DecodeError
 
-from dipronn.errors import AlreadyExists
+from dipronn.errors import AlreadyExists, TimedOut
 from dipronn.v1 import unit_pb2
 
 _log = structlog.get_logger(__name__)
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of Linux on 64 bits
+_END_SECONDS = 10.0
 
 
 class SliceStore:
@@ -74,6 +77,26 @@ class SliceStore:
             return None if kind == fcntl.F_UNLCK else pid
         finally:
             os.close(descriptor)
+
+    def end_holder(self) -> None:
+        """End the agent that runs here, if one does. Raises TimedOut."""
+        pid = self.holder()
+        if not pid:
+            return
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                if self.holder() == pid:
+                    with suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(process, number)
+                    if select.select([process], [], [], _END_SECONDS)[0]:
+                        return
+            raise TimedOut(f"agent {pid} on {self.folder} does not end even when killed; look at the host")
+        finally:
+            os.close(process)
 
     def slices(self) -> dict[int, unit_pb2.Slice]:
         """Every desired slice, by session. A file that cannot be read is logged and set aside as ``.bad``."""

@@ -6,16 +6,12 @@ Works from whatever state an agent left, any number of times.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import select
-import signal
 
 import structlog
 from pyroute2 import AsyncIPRoute
 
-from dipronn.errors import TimedOut, Unavailable
+from dipronn.errors import Unavailable
 from ebpf.attachment import FORK_LINK
 from ebpf.devices import attach_xdp, delete_device
 from ebpf.loader import SteeringProgram
@@ -28,14 +24,13 @@ from vmhost.agent.store import Store
 from vmhost.vm.rundir import RunDirectory
 
 _log = structlog.get_logger(__name__)
-_END_SECONDS = 10.0
 
 
 async def remove(config: AgentConfig) -> None:
     """End a running agent and remove all that the unit has. Raises TimedOut if something does not end."""
     store = Store(config.state)
     if config.state.exists():
-        await asyncio.to_thread(_end_agent, store)
+        await asyncio.to_thread(store.end_holder)
         store.open()
         with store.lock():
             await _end_machines(config, store)
@@ -44,26 +39,6 @@ async def remove(config: AgentConfig) -> None:
             store.remove()
     remove_pins(config.pins)
     _log.info("unit removed", unit=config.unit)
-
-
-def _end_agent(store: Store) -> None:
-    pid = store.holder()
-    if not pid:
-        return
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if store.holder() == pid:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(process, number)
-                if select.select([process], [], [], _END_SECONDS)[0]:
-                    return
-        raise TimedOut(f"agent {pid} on {store.folder} does not end even when killed; look at the host")
-    finally:
-        os.close(process)
 
 
 async def _end_machines(config: AgentConfig, store: Store) -> None:

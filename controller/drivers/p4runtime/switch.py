@@ -45,17 +45,19 @@ Call = grpc.aio.StreamStreamCall[p4r.StreamMessageRequest, p4r.StreamMessageResp
 
 
 class Pushed(Enum):
-    """Whether the switch had our pipeline already."""
+    """Whether the switch had our pipeline already, or has it not and was left so."""
 
     KEPT = 1
     ANEW = 2
+    OTHER = 3
 
 
 class Switch:
     """One switch behind its P4Runtime server.
 
     ``ready`` is awaited whenever the switch has become ours, with its pipeline in place; ``packet`` gets each
-    packet-in (port, frame), ``digest`` each digest list, already acknowledged.
+    packet-in (port, frame), ``digest`` each digest list, already acknowledged. Without ``push`` a switch
+    keeps whatever pipeline it has, and nothing is subscribed to.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Switch:
         ready: Callable[[Pushed], Awaitable[None]],
         packet: Callable[[int, bytes], None],
         digest: Callable[[p4r.DigestList], None],
+        push: bool = True,
     ) -> None:
         self.address = address
         self.pipeline = pipeline
         self._device_id = device_id
         self._election_id = p4r.Uint128(low=election_id)
         self._ready, self._packet, self._digest = ready, packet, digest
+        self._pushes = push
         self._stub: p4r_grpc.P4RuntimeAsyncStub | None = None
         self._outgoing: asyncio.Queue[p4r.StreamMessageRequest] = asyncio.Queue()
         self._primary = asyncio.Event()
@@ -201,7 +205,8 @@ class Switch:
         while True:
             await self._primary.wait()
             pushed = await self._push()
-            await self._subscribe()
+            if self._pushes:
+                await self._subscribe()
             await self._ready(pushed)
             if self._primary.is_set():
                 self._up.set()
@@ -218,12 +223,16 @@ class Switch:
             answer = await self._service().GetForwardingPipelineConfig(request, timeout=RPC_SECONDS)
             if answer.config.cookie.cookie == self.pipeline.cookie:
                 return Pushed.KEPT
+            if not self._pushes:
+                return Pushed.OTHER
             _log.warning("the switch runs another pipeline; ours replaces it", switch=self.address)
             # A new pipeline may leave former multicast groups with stale replicas.
             await self._forget_groups()
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:  # it has no pipeline
                 raise
+            if not self._pushes:
+                return Pushed.OTHER
         await self._service().SetForwardingPipelineConfig(
             p4r.SetForwardingPipelineConfigRequest(
                 device_id=self._device_id,
@@ -269,6 +278,14 @@ class Switch:
             raise Unavailable(f"switch {self.address}: the session ended during a request") from None
         except grpc.aio.UsageError as error:
             raise Unavailable(f"switch {self.address}: the session has ended") from error
+
+    async def unsubscribe(self) -> None:
+        """From every digest."""
+        entities = (
+            p4r.Entity(digest_entry=p4r.DigestEntry(digest_id=number))
+            for number in self.pipeline.digests.values()
+        )
+        await self._send_updates([p4r.Update(type=p4r.Update.DELETE, entity=each) for each in entities])
 
     async def read(self, entities: Iterable[p4r.Entity]) -> list[p4r.Entity]:
         """What the switch has of these. Raises Unavailable."""

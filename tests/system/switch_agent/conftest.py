@@ -168,11 +168,17 @@ class Edge:
     async def spawn(self) -> unit_pb2.Hello:
         """Start an agent in a process of its own."""
         times = len(self.control.memberships) + 1
+        self._processes.append(self._process())
+        return await self.control.joined(times)
+
+    async def remove(self) -> int:
+        """Take the switch out of the node, as an operator would; the exit status."""
+        return await asyncio.to_thread(self._process("--remove").wait, DEADLINE)
+
+    def _process(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "controller.drivers.p4runtime", "--config", str(self.config_path)]
         with (self.folder / "agent.log").open("ab") as log:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)  # noqa: ASYNC220
-        self._processes.append(process)
-        return await self.control.joined(times)
+            return subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
 
     async def kill(self) -> None:
         process = self._processes.pop()

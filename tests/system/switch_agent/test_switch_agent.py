@@ -15,8 +15,11 @@ from scapy.layers.l2 import ARP, Ether
 from controller.drivers.p4runtime.apply import Change
 from controller.drivers.p4runtime.entries import Action, EntryKey
 from controller.drivers.p4runtime.frames import Told, question, read
+from controller.drivers.p4runtime.remove import remove
 from controller.drivers.p4runtime.switch import Switch
 from controller.steering.model import Mac, Tables
+from dipronn.errors import Unavailable
+from dipronn.unit.slices import SliceStore
 from dipronn.v1 import unit_pb2
 from tests.system.switch_agent.conftest import (
     DATA_MAC,
@@ -349,3 +352,30 @@ async def test_learnt_peers_are_forgotten_when_their_time_is_over(
     network.send(LAN_PORT, bytes(sent / UDP(sport=40000, dport=public(1).port)))
     await edge.until(lambda: len(edge.peers()) == 1)
     await edge.until(lambda: not edge.peers())
+
+
+async def test_a_removed_switch_holds_nothing(edge: Edge, network: Network) -> None:
+    """Also while its agent runs; again is the same."""
+    await edge.spawn()
+    assert await edge.control.order(slice_(0, base())) == ""
+    assert await edge.control.order(slice_(1, session(1))) == ""
+    assert edge.has()
+    assert await edge.remove() == 0
+    assert edge.has() == {} and edge.peers() == []
+    assert not edge.config.state.exists()
+    assert await edge.remove() == 0
+
+
+async def test_a_switch_that_is_away_is_not_removed(edge: Edge, network: Network) -> None:
+    """What is in it would stay there; with another pipeline, or none, nothing is."""
+    await edge.start()
+    assert await edge.control.order(slice_(0, base())) == ""
+    await edge.stop()
+    edge.switch.stop()
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Unavailable, match=edge.switch.address):
+        patched.setattr("controller.drivers.p4runtime.remove.PATIENCE", 0.3)
+        await remove(edge.config, SliceStore(edge.config.state), PIPELINE)
+    assert (edge.config.state / "slices" / "0.pb").exists()
+    edge.switch.start()
+    await remove(edge.config, SliceStore(edge.config.state), PIPELINE)
+    assert not edge.config.state.exists()
