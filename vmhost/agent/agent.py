@@ -40,6 +40,8 @@ _log = structlog.get_logger(__name__)
 
 COUNTERS_SECONDS = 1.0
 """Counters are reported this often, and after every order."""
+SHOWN_BYTES = 64
+"""Of a sampled frame in the log: its headers."""
 
 
 class Agent:
@@ -251,6 +253,14 @@ class Agent:
         while True:
             await asyncio.sleep(COUNTERS_SECONDS)
             self._report(counters=counters_report(self._program.counters()))
+            self._tell_drops()
+
+    def _tell_drops(self) -> None:
+        """Of the drops that the kernel sampled since the last time, one of each reason and device."""
+        sampled = {(event.reason, event.device): event for event in self._program.events()}
+        for (reason, device), event in sampled.items():
+            frame = event.frame[:SHOWN_BYTES].hex()
+            _log.info("packet dropped", reason=reason.label, device=device, length=event.length, frame=frame)
 
     # reports
 

@@ -6,13 +6,14 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
 
 from controller.steering.model import Mac, Socket
 from dipronn.v1 import unit_pb2
-from tests.system.agent.conftest import DEADLINE, Unit, alive, change_mac, run, until
+from tests.system.agent.conftest import DEADLINE, Unit, alive, change_mac, inside, run, until
 from tests.system.agent.session import (
     SESSION,
     TAP,
@@ -71,6 +72,19 @@ async def test_packets_pass_a_program_and_nothing_is_left(unit: Unit, family: Fa
     assert await unit.remove() == 0
     unit.processes.pop().wait(DEADLINE)
     assert_gone(unit)
+
+
+async def test_dropped_packets_are_sampled_into_the_log(unit: Unit) -> None:
+    """Given a unit; when a frame is dropped there; then its log shows why, where, and the frame's headers."""
+    hello = await unit.start()
+    frame = hello.links[0].mac + bytes.fromhex("020000000077080044") + bytes(39)  # a header of 16 bytes
+    with inside(unit.outside, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as sender:
+        inside(unit.outside, lambda: sender.bind(("eth0", 0)))
+        sender.send(frame)
+    log = unit.folder / "agent.log"
+    await until(lambda: "reason=malformed_ip" in log.read_text())
+    (line,) = (each for each in log.read_text().splitlines() if "reason=malformed_ip" in each)
+    assert "packet dropped" in line and "device=data0" in line and f"frame={frame.hex()}" in line
 
 
 @pytest.mark.req("D18")
