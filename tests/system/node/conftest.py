@@ -87,9 +87,14 @@ def run_dipronn(
 @pytest.fixture(scope="module")
 def node(prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
     """A node with two processing units; after the tests nothing of it is left."""
-    file = tmp_path_factory.mktemp("node") / "node.toml"
-    file.write_text(f'name = "{prefix}n"\n')
-    under_test = NodeUnderTest(f"{prefix}n")
+    yield from running_node(f"{prefix}n", "", tmp_path_factory.mktemp("node"))
+
+
+def running_node(name: str, entries: str, folder: Path) -> Iterator[NodeUnderTest]:
+    """Bring a node up with these entries in its configuration, and down."""
+    file = folder / "node.toml"
+    file.write_text(f'name = "{name}"\n{entries}')
+    under_test = NodeUnderTest(name)
     try:
         started = run_dipronn("up", "--config", str(file))
         assert started.returncode == 0, started.stderr
