@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from controller.images import ImageLimits
 from controller.server import Settings, serve
 from dipronn.errors import DipronnError
 
@@ -24,7 +25,11 @@ def main() -> int:
     parser.add_argument("--certs", type=Path, help="directory of ca.pem, cert.pem and key.pem")
     parser.add_argument("--name", default="dipronn", help="the node's name")
     parser.add_argument("--dead-after", type=float, default=1.0, help="seconds without heartbeat, default 1")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--image-quota", type=int, default=ImageLimits.quota, help="bytes of images that each owner may keep"
+    )
+    arguments = vars(parser.parse_args())
+    images = ImageLimits(quota=arguments.pop("image_quota"))
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -36,7 +41,7 @@ def main() -> int:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     os.umask(0o077)
-    settings = Settings(**vars(arguments))
+    settings = Settings(**arguments, images=images)
     try:
         asyncio.run(serve(settings))
     except DipronnError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -15,12 +15,15 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from controller.admission import Admission
+from controller.api.images import ImagesService
 from controller.api.node import NodeService
 from controller.api.sessions import SessionsService
 from controller.api.units import UnitsService
 from controller.background import Background
+from controller.beacons import Beacons
 from controller.convergence import Convergence
-from controller.placement import FirstFit
+from controller.images import ImageLimits, ImageStore
+from controller.placement import BestPlacer
 from controller.registry import Registry
 from controller.reports import Reports
 from controller.sessions import Sessions
@@ -28,7 +31,16 @@ from controller.steering.identifiers import Allotment, Identifiers
 from controller.store import Store
 from controller.units import Units
 from dipronn.errors import Unavailable
-from dipronn.v1 import node_pb2, node_pb2_grpc, session_pb2, session_pb2_grpc, unit_pb2, unit_pb2_grpc
+from dipronn.v1 import (
+    images_pb2,
+    images_pb2_grpc,
+    node_pb2,
+    node_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+    unit_pb2,
+    unit_pb2_grpc,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +48,7 @@ MAX_MESSAGE = 64 << 20
 """Bytes of one message: a session is sent along with its bundles."""
 _GRACE_SECONDS = 1.0
 _SERVICES = [
+    images_pb2.DESCRIPTOR.services_by_name["Images"].full_name,
     node_pb2.DESCRIPTOR.services_by_name["Node"].full_name,
     session_pb2.DESCRIPTOR.services_by_name["Sessions"].full_name,
     unit_pb2.DESCRIPTOR.services_by_name["Units"].full_name,
@@ -52,6 +65,7 @@ class Settings:
     certs: Path | None = None
     name: str = "dipronn"
     dead_after: float = 1.0
+    images: ImageLimits = field(default_factory=ImageLimits)
 
 
 class ControlUnit:
@@ -60,13 +74,14 @@ class ControlUnit:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = Store(settings.state)
+        self._images = ImageStore(settings.state / "images", settings.images)
         stored = [Allotment("unit", "node", name, unit.number) for name, unit in self._store.units().items()]
         identifiers = Identifiers([*stored, *self._store.allotments()])
         self.units = Units(self._store, identifiers, settings.dead_after)
         self._background = Background()
         self.registry = Registry(identifiers, self.units)
         convergence = Convergence(self._store, identifiers, self.units, self.registry, self._background)
-        admission = Admission(self.units, identifiers, FirstFit())
+        admission = Admission(self.units, identifiers, BestPlacer())
         self.sessions = Sessions(
             self._store, identifiers, self.units, admission, self.registry, convergence, self._background
         )
@@ -74,6 +89,7 @@ class ControlUnit:
             self.units, self.registry, convergence, self._background, self.sessions.forget_if_gone
         )
         self.units.on_alive = self.reports.on_alive
+        self._beacons = Beacons(self.units, self.reports.revive)
         self._health = HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._watchdog: asyncio.Task[None] | None = None
@@ -87,11 +103,16 @@ class ControlUnit:
             ("grpc.max_send_message_length", MAX_MESSAGE),
         ]
         server = self._server = grpc.aio.server(options=limits)
-        session_pb2_grpc.add_SessionsServicer_to_server(SessionsService(self.sessions, self.registry), server)
-        unit_pb2_grpc.add_UnitsServicer_to_server(UnitsService(self.units, self.reports, self._store), server)
+        session_pb2_grpc.add_SessionsServicer_to_server(
+            SessionsService(self.sessions, self.registry, self._images), server
+        )
+        unit_pb2_grpc.add_UnitsServicer_to_server(
+            UnitsService(self.units, self.reports, self._store, self._images), server
+        )
         node_pb2_grpc.add_NodeServicer_to_server(
             NodeService(settings.name, self.units, self.registry), server
         )
+        images_pb2_grpc.add_ImagesServicer_to_server(ImagesService(self._images, self.registry), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             [*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME],
@@ -104,6 +125,7 @@ class ControlUnit:
         settings.socket.chmod(0o600)
         if settings.tcp:
             self._listen(settings.tcp, _credentials(settings.certs))
+        await self._beacons.listen(settings.socket, settings.tcp)
         await server.start()
         for service in ("", *_SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -121,7 +143,9 @@ class ControlUnit:
                 await self._watchdog
         if self._server:
             await self._server.stop(_GRACE_SECONDS)
+        self._beacons.close(self._settings.socket)
         self._settings.socket.unlink(missing_ok=True)
+        self._images.close()
         self._store.close()
         _log.info("control unit ended")
 

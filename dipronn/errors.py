@@ -19,6 +19,10 @@ class AlreadyExists(DipronnError):
     """A name that is taken."""
 
 
+class InUse(DipronnError):
+    """Something that cannot be removed because something else needs it."""
+
+
 class InsufficientResources(DipronnError):
     """Admission refused; the message shows the arithmetic."""
 

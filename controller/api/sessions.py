@@ -8,7 +8,9 @@ from typing import Any
 
 import grpc
 
+from controller.api.identity import caller
 from controller.api.status import errors_as_status
+from controller.images import ImageStore
 from controller.registry import Registry
 from controller.request import read
 from controller.session import event
@@ -20,13 +22,21 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SessionsService(session_pb2_grpc.SessionsServicer):
-    def __init__(self, sessions: Sessions, registry: Registry) -> None:
+    def __init__(self, sessions: Sessions, registry: Registry, images: ImageStore) -> None:
         self._sessions = sessions
         self._registry = registry
+        self._images = images
 
     async def Establish(self, request: pb.EstablishRequest, context: Context) -> pb.Session:
         async with errors_as_status(context):
-            wanted = await asyncio.to_thread(read, request)
+            user = caller(context)
+
+            def pushed(owner: str, name: str) -> bytes:
+                return self._images.bundle(owner if user is None else user, name)
+
+            wanted = await asyncio.to_thread(read, request, pushed)
+            for sha256 in wanted.bundle_hashes.values() - wanted.bundles.keys():
+                self._images.require(sha256)  # from here to its being stored nothing comes between
             return self._registry.snapshot(await self._sessions.establish(wanted))
         raise AssertionError
 

@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from controller.api.status import errors_as_status
+from controller.images import ImageStore
 from controller.reports import Reports
 from controller.store import Store
 from controller.units import Member, Units, UnitState
@@ -23,10 +24,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class UnitsService(unit_pb2_grpc.UnitsServicer):
-    def __init__(self, units: Units, reports: Reports, store: Store) -> None:
+    def __init__(self, units: Units, reports: Reports, store: Store, images: ImageStore) -> None:
         self._units = units
         self._reports = reports
         self._store = store
+        self._images = images
 
     async def Join(
         self, request_iterator: AsyncIterator[unit_pb2.UnitReport], context: Context
@@ -55,6 +57,11 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
         self, request: unit_pb2.FetchBundleRequest, context: Context
     ) -> AsyncIterator[unit_pb2.BundleChunk]:
         async with errors_as_status(context):
+            if path := self._images.path(request.sha256):
+                with path.open("rb") as file:
+                    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                        yield unit_pb2.BundleChunk(data=chunk)
+                return
             data = self._store.bundle(request.sha256)
             if data is None:
                 raise NotFound(f"no bundle {request.sha256.hex()}")
@@ -89,7 +96,7 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
         self._units.heartbeat(state)
         match report.WhichOneof("report"):
             case "heartbeat":
-                if member.welcomed and not state.alive:
+                if member.welcomed and not state.alive and self._units.lives_without_beacon(state):
                     self._reports.revive(state)
             case "order_done":
                 self._units.done(member, report.order_done)

@@ -6,14 +6,16 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 the node cannot be re
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import structlog
 import typer
 from rich.console import Console
 
-from dipronn.cli import certs, doctor, node, probe, program, session, unit
+from dipronn.cli import certs, doctor, image, node, probe, program, session, unit
 from dipronn.cli.target import Target
 from dipronn.client import Unreachable
 from dipronn.errors import DipronnError
@@ -24,6 +26,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 app.add_typer(session.app, name="session")
 app.add_typer(unit.app, name="unit")
 app.add_typer(program.app, name="program")
+app.add_typer(image.app, name="image")
 for commands in (certs.app, probe.app, doctor.app, node.app):
     app.add_typer(commands)
 if importlib.util.find_spec("phonepl"):
@@ -51,6 +54,11 @@ def _target(
 
 def main() -> NoReturn:
     """The entry point: errors of ours become one message and an exit status."""
+    # What the parts that we use log is for people who look for a fault, and never on standard output.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     try:
         app()
     except DipronnError as error:

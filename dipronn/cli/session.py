@@ -30,9 +30,11 @@ def establish(
     registration_timeout: Annotated[float, typer.Option(help="Seconds to wait for all names.")] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Establish the session of a file; bundles are tar files or folders beside it."""
+    """Establish the session of a file; bundles are tar files or folders beside it, or images on the node."""
     text, parsed = read(file)
-    bundles = {one.bundle: find(file.parent, one.bundle) for one in parsed.program.programs if one.bundle}
+    names = {one.bundle for one in parsed.program.programs if one.bundle}
+    # What is not beside the file may have been pushed before; the node knows.
+    bundles = {name: path for name in names if (path := find(file.parent, name)) is not None}
     form = parsed.program if is_json(file) else text
     asyncio.run(_establish(context.obj, form, bundles, file, registration_timeout, watch, as_json))
 

@@ -9,21 +9,23 @@ from pathlib import Path
 from dipronn.errors import NotFound
 
 
-def load(source: bytes | Path) -> bytes:
+def load(source: bytes | str | Path) -> bytes:
     """The tar file of a bundle.  Raises NotFound."""
     if isinstance(source, bytes):
         return source
-    if source.is_dir():
-        return pack(source)
-    if source.is_file():
-        return source.read_bytes()
+    path = Path(source)
+    if path.is_dir():
+        return pack(path)
+    if path.is_file():
+        return path.read_bytes()
     raise NotFound(f"no bundle {source}: neither a folder nor a tar file")
 
 
-def find(folder: Path, name: str) -> Path:
+def find(folder: Path, name: str) -> Path | None:
     """Where the bundle that a session file in ``folder`` names lies: ``x.tar``, or the folder ``x`` of it.
 
-    A session that came from somewhere must not make us send files from outside its folder.  Raises NotFound.
+    None if it is not there.  A session that came from somewhere must not make us send files from outside its
+    folder: raises NotFound.
     """
     base = folder.resolve()
     path = (base / name).resolve()
@@ -31,7 +33,7 @@ def find(folder: Path, name: str) -> Path:
         for candidate in (path, path.with_suffix("") if path.suffix == ".tar" else path):
             if candidate.exists():
                 return candidate
-        raise NotFound(f"no bundle {name} in {folder}: neither a tar file nor a folder")
+        return None
     raise NotFound(f"the bundle {name} is not inside the folder of its session file, {folder}")
 
 

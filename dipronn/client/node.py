@@ -11,17 +11,27 @@ from types import TracebackType
 import grpc
 
 from dipronn.client import bundles as packing
+from dipronn.client import images as pushing
 from dipronn.errors import (
     AlreadyExists,
     DipronnError,
     InsufficientResources,
+    InUse,
     InvalidSession,
     NotFound,
     PermissionRefused,
     TimedOut,
     Unavailable,
 )
-from dipronn.v1 import node_pb2, node_pb2_grpc, session_pb2, session_pb2_grpc, unit_pb2
+from dipronn.v1 import (
+    images_pb2,
+    images_pb2_grpc,
+    node_pb2,
+    node_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+    unit_pb2,
+)
 
 ADDRESS_VARIABLE = "DIPRONN_NODE_ADDRESS"
 CERTS_VARIABLE = "DIPRONN_CERTS"
@@ -32,13 +42,14 @@ _ERRORS: dict[grpc.StatusCode, type[DipronnError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidSession,
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.FAILED_PRECONDITION: InUse,
     grpc.StatusCode.RESOURCE_EXHAUSTED: InsufficientResources,
     grpc.StatusCode.PERMISSION_DENIED: PermissionRefused,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: TimedOut,
 }
 
-Bundles = Mapping[str, bytes | Path]
+Bundles = Mapping[str, bytes | str | Path]
 
 
 class Unreachable(Unavailable):
@@ -70,6 +81,7 @@ class Node:
         else:
             self._channel = grpc.aio.secure_channel(address, _credentials(address, certs), options=limits)
         self._sessions = session_pb2_grpc.SessionsStub(self._channel)
+        self._images = images_pb2_grpc.ImagesStub(self._channel)
         self._node = node_pb2_grpc.NodeStub(self._channel)
 
     async def __aenter__(self) -> Node:
@@ -128,6 +140,35 @@ class Node:
     async def close_session(self, name: str) -> session_pb2.Session:
         with self._errors():
             return await self._sessions.Close(session_pb2.CloseSessionRequest(name=name))
+
+    # images
+
+    async def push_image(
+        self,
+        name: str,
+        source: Path,
+        kind: images_pb2.ImageKind.ValueType = images_pb2.IMAGE_KIND_BUNDLE,
+        *,
+        format: images_pb2.DiskFormat.ValueType = images_pb2.DISK_FORMAT_UNSPECIFIED,
+        owner: str = "",
+        progress: pushing.Progress = lambda done, total: None,
+    ) -> images_pb2.Image:
+        """Upload a file, or a folder as a tar file; an attempt that was broken off goes on where it was.
+
+        Sessions name it in place of a bundle of their own.  ``format``: of a disk, and only of that.
+        """
+        image = images_pb2.Image(name=name, owner=owner, kind=kind, format=format)
+        with self._errors():
+            return await pushing.push(self._images, image, source, progress)
+
+    async def images(self, owner: str = "") -> images_pb2.ListImagesResponse:
+        """Every image that the caller may see, or those of one owner, with their quotas."""
+        with self._errors():
+            return await self._images.List(images_pb2.ListImagesRequest(owner=owner))
+
+    async def remove_image(self, name: str, owner: str = "") -> images_pb2.Image:
+        with self._errors():
+            return await self._images.Remove(images_pb2.RemoveImageRequest(name=name, owner=owner))
 
     # the node
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from dipronn.client.images import Progress
 from dipronn.client.node import Bundles, Node, connect
-from dipronn.v1 import node_pb2, session_pb2, unit_pb2
+from dipronn.v1 import images_pb2, node_pb2, session_pb2, unit_pb2
 
 _T = TypeVar("_T")
 
@@ -87,6 +88,26 @@ class SyncNode:
 
     def close_session(self, name: str) -> session_pb2.Session:
         return self._call(self._node.close_session(name))
+
+    def push_image(
+        self,
+        name: str,
+        source: Path,
+        kind: images_pb2.ImageKind.ValueType = images_pb2.IMAGE_KIND_BUNDLE,
+        *,
+        format: images_pb2.DiskFormat.ValueType = images_pb2.DISK_FORMAT_UNSPECIFIED,
+        owner: str = "",
+        progress: Progress = lambda done, total: None,
+    ) -> images_pb2.Image:
+        return self._call(
+            self._node.push_image(name, source, kind, format=format, owner=owner, progress=progress)
+        )
+
+    def images(self, owner: str = "") -> images_pb2.ListImagesResponse:
+        return self._call(self._node.images(owner))
+
+    def remove_image(self, name: str, owner: str = "") -> images_pb2.Image:
+        return self._call(self._node.remove_image(name, owner))
 
     def status(self) -> node_pb2.NodeStatus:
         return self._call(self._node.status())

@@ -27,7 +27,7 @@ from typing import IO
 import structlog
 
 from dipronn.errors import InvalidSession, Unavailable
-from vmhost.vm.bundle import Bundle, read_bundle
+from dipronn.images.bundle import Bundle, BundleDirectory, BundleFile, BundleLink, read_bundle
 from vmhost.vm.cpio import CpioWriter
 from vmhost.vm.debian import DebianPackages
 from vmhost.vm.spec import GuestProgram, VmSpec
@@ -296,7 +296,14 @@ def _write_program(cpio: CpioWriter, spec: VmSpec, program: GuestProgram, bundle
     folder = f"programs/{program.name}"
     # Programs of one VM do not read each other's files.
     cpio.directory(folder, 0o750, gid=uid)
-    bundle.write(cpio, folder)
+    for entry in bundle.entries:
+        match entry:
+            case BundleFile():
+                cpio.file(f"{folder}/{entry.name}", entry.data, entry.mode)
+            case BundleDirectory():
+                cpio.directory(f"{folder}/{entry.name}")
+            case BundleLink():
+                cpio.symlink(f"{folder}/{entry.name}", entry.target)
     environment = _environment(spec, program)
     text = "".join(f"{key}={value}\0" for key, value in environment.items()).encode()
     if len(text) > MAX_ENVIRONMENT or len(environment) > MAX_VARIABLES:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dipronn.errors import InvalidSession
-from vmhost.vm.cpio import CpioWriter
 
 MAX_BYTES = 64 << 20
 """Default limit of a bundle: it lies in the guest's memory."""
@@ -54,18 +53,6 @@ class Bundle:
 
     entries: tuple[Entry, ...]
     python: bool
-
-    def write(self, cpio: CpioWriter, folder: str) -> None:
-        """Append the bundle below `folder`, which the caller has made with the owner that it wants."""
-        for entry in self.entries:
-            name = f"{folder}/{entry.name}"
-            match entry:
-                case BundleFile():
-                    cpio.file(name, entry.data, entry.mode)
-                case BundleDirectory():
-                    cpio.directory(name)
-                case BundleLink():
-                    cpio.symlink(name, entry.target)
 
 
 def read_bundle(path: Path, max_bytes: int = MAX_BYTES) -> Bundle:
