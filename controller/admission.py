@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address
 
 from controller.placement import Demand, Offer, Placer
 from controller.placement.admission import Amount
+from controller.placement.wanted import problem, promised_output
 from controller.program import family
 from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.request import Request
@@ -20,8 +22,8 @@ from dipronn.errors import AlreadyExists, InsufficientResources, InvalidSession,
 from dipronn.v1 import session_pb2 as pb
 from dipronn.v1 import unit_pb2
 
-DEFAULT_CPU = 0.1
-DEFAULT_MEMORY = 128 << 20
+_ATTEMPTS = 3
+"""To place a session while units come and go."""
 
 
 class Admission:
@@ -30,8 +32,11 @@ class Admission:
         self._identifiers = identifiers
         self._placer = placer
 
-    def admit(self, number: int, request: Request, others: list[SessionRecord]) -> SessionRecord:
-        """A record with every number and resource reserved.  On any refusal nothing is."""
+    async def admit(self, number: int, request: Request, others: list[SessionRecord]) -> SessionRecord:
+        """A record with every number and resource reserved.  On any refusal nothing is.
+
+        One at a time: what is reserved in ``others`` is all that is reserved.
+        """
         record = SessionRecord(
             number, request.program, family(request.program), [], {}, {}, request.bundle_hashes
         )
@@ -42,7 +47,7 @@ class Admission:
             for output in record.program.outputs:
                 record.exits[output.name] = self._exit(record, output, taken)
             self._require_bandwidth(record, others)
-            record.instances = self._place(record, others)
+            record.instances = await self._place(record, others)
             # Compiled now, with ports that nobody has registered yet: what cannot be steered is refused here.
             compile_session(_with_any_ports(record.deployment(self._units.node_units())), self._identifiers)
         except BaseException:
@@ -59,34 +64,44 @@ class Admission:
         ]
 
     def _require_bandwidth(self, record: SessionRecord, others: list[SessionRecord]) -> None:
-        """Refuse inputs whose rates the units that they enter by cannot carry."""
+        """Refuse inputs and outputs whose rates the units that they enter by cannot carry."""
         reserved = reservations(others)
         for name, needed in reservations([record]).items():
             offer = Offer(name, total(self._units.known[name]), reserved.get(name, Amount()))
             short = "; ".join(offer.shortfall(Amount(bandwidth_bps=needed.bandwidth_bps)))
             if short:
-                raise InsufficientResources(f"the inputs need more than {name} can carry:\n  {name}: {short}")
+                raise InsufficientResources(
+                    f"inputs and outputs need more than {name} can carry:\n  {name}: {short}"
+                )
 
-    def _place(self, record: SessionRecord, others: list[SessionRecord]) -> list[InstanceRecord]:
-        demands = [
-            Demand(program.name, index, _needs(program))
-            for program in record.program.programs
-            for index in range(program.min_instances)
-        ]
-        # What enters at a unit that also processes is carried by it, too.
-        placed = self._placer.place(demands, self.offers([*others, record]))
-        return [
-            InstanceRecord(
-                demand.program,
-                demand.index,
-                placed[demand.name],
-                self._identifiers.number("instance", record.owner, demand.name),
-                demand.needs.cpu,
-                demand.needs.memory_bytes,
-                demand.needs.bandwidth_bps,
-            )
-            for demand in demands
-        ]
+    async def _place(self, record: SessionRecord, others: list[SessionRecord]) -> list[InstanceRecord]:
+        counts = {program.name: program.min_instances for program in record.program.programs}
+        entrances = {name: entrance.unit for name, entrance in record.entrances.items()}
+        exits = {name: exit_.unit for name, exit_ in record.exits.items()}
+        for _ in range(_ATTEMPTS):
+            # What enters at a unit that also processes is carried by it, too.
+            wanted = problem(record.program, counts, entrances, exits, self.offers([*others, record]))
+            placed = self._placer.at_once(wanted)
+            if placed is None:
+                placed = await asyncio.to_thread(self._placer.place, wanted)
+            if set(placed.values()) <= {offer.unit for offer in self.offers([])}:
+                break
+        else:
+            raise Unavailable("units went away while the session was placed; try again")
+        return [self._reserved(record, demand, placed[demand.name]) for demand in wanted.demands]
+
+    def _reserved(self, record: SessionRecord, demand: Demand, unit: str) -> InstanceRecord:
+        needs = demand.needs_on(unit)
+        return InstanceRecord(
+            demand.program,
+            demand.index,
+            unit,
+            self._identifiers.number("instance", record.owner, demand.name),
+            needs.cpu,
+            needs.memory_bytes,
+            needs.bandwidth_bps,
+            storage_bytes=needs.storage_bytes,
+        )
 
     def _entrance(self, record: SessionRecord, item: pb.Input, taken: dict[Socket, str]) -> Entrance:
         units = self._living(unit_pb2.ROLE_DISTRIBUTION, "distribution")
@@ -154,27 +169,27 @@ class Admission:
 
 def total(unit: UnitState) -> Amount:
     resources = unit.stored.hello.resources
-    return Amount(resources.cpu, resources.memory_bytes, resources.bandwidth_bps)
+    return Amount(resources.cpu, resources.memory_bytes, resources.bandwidth_bps, resources.storage_bytes)
 
 
 def reservations(records: Iterable[SessionRecord]) -> dict[str, Amount]:
-    """What sessions reserve, by unit: their instances, and the rates of their inputs."""
+    """What sessions reserve, by unit: their instances, and the rates promised to inputs and outputs."""
     reserved: dict[str, Amount] = {}
+
+    def reserve(unit: str, amount: Amount) -> None:
+        reserved[unit] = reserved.get(unit, Amount()).plus(amount)
+
     for record in records:
-        for instance in record.instances:
-            amount = Amount(instance.cpu, instance.memory_bytes, instance.bandwidth_bps)
-            reserved[instance.unit] = reserved.get(instance.unit, Amount()).plus(amount)
+        for one in record.instances:
+            reserve(one.unit, Amount(one.cpu, one.memory_bytes, one.bandwidth_bps, one.storage_bytes))
         for item in record.program.inputs:
             if item.name in record.entrances:
-                unit = record.entrances[item.name].unit
-                amount = Amount(bandwidth_bps=item.rate_bps)
-                reserved[unit] = reserved.get(unit, Amount()).plus(amount)
+                reserve(record.entrances[item.name].unit, Amount(bandwidth_bps=item.rate_bps))
+        for output in record.program.outputs:
+            if output.name in record.exits:
+                rate = promised_output(record.program, output)
+                reserve(record.exits[output.name].unit, Amount(bandwidth_bps=rate))
     return reserved
-
-
-def _needs(program: pb.ActiveProgram) -> Amount:
-    needs = program.needs
-    return Amount(needs.cpu or DEFAULT_CPU, needs.memory_bytes or DEFAULT_MEMORY, needs.bandwidth_bps)
 
 
 def _taken_sockets(records: Iterable[SessionRecord]) -> dict[Socket, str]:

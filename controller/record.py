@@ -33,6 +33,7 @@ class InstanceRecord:
     exited: bool = False
     message: str = ""
     start_seconds: float = 0.0
+    storage_bytes: int = 0
 
     @property
     def name(self) -> str:

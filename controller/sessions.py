@@ -51,6 +51,7 @@ class Sessions:
         self._convergence = convergence
         self._background = background
         self._last_number = store.last_session()
+        self._admitting = asyncio.Lock()
 
     def load(self) -> None:
         """Take up what was stored: active sessions go on, half-made ones are to be removed."""
@@ -70,7 +71,8 @@ class Sessions:
 
     async def establish(self, request: Request) -> LiveSession:
         """Admit, place, start; returns when the session is active.  When cancelled, everything is undone."""
-        session = self._admit(request)
+        async with self._admitting:  # what one is given the next cannot have
+            session = await self._admit(request)
         task = self._background.start(self._start(session, request.registration_seconds))
         try:
             await asyncio.shield(task)
@@ -90,12 +92,12 @@ class Sessions:
 
     # establishing
 
-    def _admit(self, request: Request) -> LiveSession:
+    async def _admit(self, request: Request) -> LiveSession:
         name = request.program.name
         if name in self._registry.sessions:
             raise AlreadyExists(f"there is a session `{name}` already; close it or take another name")
         number = self._last_number + 1
-        record = self._admission.admit(number, request, self._registry.records())
+        record = await self._admission.admit(number, request, self._registry.records())
         try:
             self._store.save_session(record, self._identifiers.of(record.owner), request.bundles)
         except BaseException:

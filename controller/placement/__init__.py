@@ -1,6 +1,6 @@
 """Which unit runs which instance, and whether the node can take a session at all."""
 
-from controller.placement.admission import Demand, Offer, Placer
-from controller.placement.first_fit import FirstFit
+from controller.placement.admission import Demand, Offer, Placer, Problem
+from controller.placement.placer import BestPlacer
 
-__all__ = ["Demand", "FirstFit", "Offer", "Placer"]
+__all__ = ["BestPlacer", "Demand", "Offer", "Placer", "Problem"]

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+RESOURCES = ("cpu", "memory", "bandwidth", "storage")
+"""In the order of ``Amount.whole``."""
+UNLIMITED = 1 << 62
+
 
 @dataclass(frozen=True)
 class Amount:
@@ -14,32 +18,50 @@ class Amount:
     cpu: float = 0.0
     memory_bytes: int = 0
     bandwidth_bps: int = 0
+    storage_bytes: int = 0
 
     def plus(self, other: Amount) -> Amount:
         return Amount(
             self.cpu + other.cpu,
             self.memory_bytes + other.memory_bytes,
             self.bandwidth_bps + other.bandwidth_bps,
+            self.storage_bytes + other.storage_bytes,
         )
 
+    def whole(self) -> tuple[int, int, int, int]:
+        """In whole numbers: thousandths of a core (sums of decimals are not exact), bytes, bit/s, bytes."""
+        return round(self.cpu * 1000), self.memory_bytes, self.bandwidth_bps, self.storage_bytes
+
     def __str__(self) -> str:
-        parts = [f"cpu {_cores(self.cpu)}", f"memory {_size(self.memory_bytes)}"]
-        if self.bandwidth_bps:
-            parts.append(f"bandwidth {_rate(self.bandwidth_bps)}")
-        return ", ".join(parts)
+        shown = [
+            f"{what} {spelled(what, value)}"
+            for what, value in zip(RESOURCES, self.whole(), strict=True)
+            if value or what in ("cpu", "memory")
+        ]
+        return ", ".join(shown)
 
 
 @dataclass(frozen=True)
 class Demand:
-    """One instance: ``program`` and ``index`` name it."""
+    """One instance: ``program`` and ``index`` name it.
+
+    ``inflow``: bit/s that were promised to enter the node for it, by the unit that they enter by.
+    """
 
     program: str
     index: int
     needs: Amount
+    inflow: tuple[tuple[str, int], ...] = ()
 
     @property
     def name(self) -> str:
         return f"{self.program}-{self.index}"
+
+    def needs_on(self, unit: str) -> Amount:
+        """What it takes of a unit: without a bandwidth of its own, what comes to it from other units."""
+        if self.needs.bandwidth_bps or not self.inflow:
+            return self.needs
+        return replace(self.needs, bandwidth_bps=sum(bps for source, bps in self.inflow if source != unit))
 
 
 @dataclass(frozen=True)
@@ -53,62 +75,61 @@ class Offer:
     def reserve(self, needs: Amount) -> Offer:
         return replace(self, reserved=self.reserved.plus(needs))
 
+    def free(self) -> tuple[int, int, int, int]:
+        """As ``Amount.whole``."""
+        cpu, memory, bandwidth, storage = (
+            max(0, total - reserved)
+            for total, reserved in zip(self.total.whole(), self.reserved.whole(), strict=True)
+        )
+        return cpu, memory, bandwidth if self.total.bandwidth_bps else UNLIMITED, storage
+
     def shortfall(self, needs: Amount) -> list[str]:
         """Per resource that does not suffice, the arithmetic; empty if all do."""
-        total, reserved = self.total, self.reserved
         short = []
-        # A thousandth of a core is less than anyone can state or measure: sums of decimals are not exact.
-        if needs.cpu > total.cpu - reserved.cpu + 0.0005:
-            short.append(
-                _sum(
-                    "cpu",
-                    _cores(total.cpu),
-                    _cores(reserved.cpu),
-                    _cores(total.cpu - reserved.cpu),
-                    _cores(needs.cpu),
-                )
-            )
-        if needs.memory_bytes > total.memory_bytes - reserved.memory_bytes:
-            free = total.memory_bytes - reserved.memory_bytes
-            short.append(
-                _sum(
-                    "memory",
-                    _size(total.memory_bytes),
-                    _size(reserved.memory_bytes),
-                    _size(free),
-                    _size(needs.memory_bytes),
-                )
-            )
-        if total.bandwidth_bps and needs.bandwidth_bps > total.bandwidth_bps - reserved.bandwidth_bps:
-            free = total.bandwidth_bps - reserved.bandwidth_bps
-            short.append(
-                _sum(
-                    "bandwidth",
-                    _rate(total.bandwidth_bps),
-                    _rate(reserved.bandwidth_bps),
-                    _rate(free),
-                    _rate(needs.bandwidth_bps),
-                )
-            )
+        rows = zip(
+            RESOURCES, self.total.whole(), self.reserved.whole(), self.free(), needs.whole(), strict=True
+        )
+        for what, total, reserved, free, needed in rows:
+            if needed > free:
+                words = [spelled(what, value) for value in (total, reserved, total - reserved, needed)]
+                short.append("{} {} - {} reserved = {} free < {} needed".format(what, *words))
         return short
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What is to be placed, where it could be, and who sends to whom.
+
+    ``between``: two demands by name and bit/s between them; ``with_units``: a demand, a unit, bit/s between
+    them.  Rates are estimates where nobody stated any: they weigh, and are not reserved.
+    """
+
+    demands: Sequence[Demand]
+    offers: Sequence[Offer]
+    between: Sequence[tuple[str, str, int]] = ()
+    with_units: Sequence[tuple[str, str, int]] = ()
+
+
 class Placer(Protocol):
-    def place(self, demands: Sequence[Demand], offers: Sequence[Offer]) -> dict[str, str]:
+    """Pure, and safe to call in a thread."""
+
+    def at_once(self, problem: Problem) -> dict[str, str] | None:
+        """The unit of every demand by its name, if the best is found without searching."""
+
+    def place(self, problem: Problem) -> dict[str, str]:
         """The unit of every demand by its name, all or none.  Raises InsufficientResources."""
 
 
-def _sum(what: str, total: str, reserved: str, free: str, needed: str) -> str:
-    return f"{what} {total} - {reserved} reserved = {free} free < {needed} needed"
+def spelled(resource: str, value: int) -> str:
+    """A whole amount as people write it."""
+    match resource:
+        case "cpu":
+            return _decimal(value / 1000)
+        case "bandwidth":
+            return f"{_decimal(value / 1e6)} Mbps"
+        case _:
+            return f"{value / (1 << 20):.1f}".rstrip("0").rstrip(".") + " MiB"
 
 
-def _cores(value: float) -> str:
+def _decimal(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def _size(value: int) -> str:
-    return f"{value / (1 << 20):.1f}".rstrip("0").rstrip(".") + " MiB"
-
-
-def _rate(value: int) -> str:
-    return f"{value / 1e6:.3f}".rstrip("0").rstrip(".") + " Mbps"

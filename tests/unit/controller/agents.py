@@ -53,6 +53,7 @@ class Agent:
     links: list[unit_pb2.UnitLink]
     cpu: float = 4.0
     memory: int = 4 << 30
+    bandwidth: int = 0
     mute: set[str] = field(default_factory=set)
     """Machines whose programs never register."""
     refuse: str = ""
@@ -169,7 +170,7 @@ class Agent:
             held.append(
                 unit_pb2.HeldSlice(session=session, generation=slice_.generation, vms=vms, names=names)
             )
-        resources = unit_pb2.Resources(cpu=self.cpu, memory_bytes=self.memory)
+        resources = unit_pb2.Resources(cpu=self.cpu, memory_bytes=self.memory, bandwidth_bps=self.bandwidth)
         return unit_pb2.Hello(
             unit=self.name, roles=self.roles, resources=resources, links=self.links, held=held
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import tarfile
+import threading
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from controller.placement import BestPlacer, Problem
 from controller.program import check_text
 from controller.steering.model import Socket
 from dipronn.client import Unreachable, connect
@@ -117,6 +119,50 @@ async def test_a_session_that_does_not_fit_is_refused_with_the_arithmetic(tmp_pa
         assert units["u1"] == pytest.approx(0.5) and units["u2"] == pytest.approx(0.4), "nothing of it stays"
         with pytest.raises(AlreadyExists, match="a session `s` already"):
             await node.node.establish(text, BUNDLES)
+
+
+class SlowPlacer(BestPlacer):
+    """Searches until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.searching, self.go_on = threading.Event(), threading.Event()
+
+    def at_once(self, problem: Problem) -> None:
+        return None
+
+    def place(self, problem: Problem) -> dict[str, str]:
+        self.searching.set()
+        assert self.go_on.wait(60)
+        return super().place(problem)
+
+
+async def test_the_node_answers_while_a_session_is_placed_and_admits_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placer = SlowPlacer()
+    monkeypatch.setattr("controller.server.BestPlacer", lambda: placer)
+    async with cluster(tmp_path, cpu=1.0) as node:
+        two = [TEXT.replace("session s", f"session {name}") for name in ("s", "t")]
+        tasks = [spawn(node.node.establish(text, BUNDLES)) for text in two]
+        await asyncio.to_thread(placer.searching.wait, 60)
+        assert await node.node.sessions() == [] and len(await node.node.units()) == 4
+        placer.go_on.set()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sorted(type(one).__name__ for one in done) == ["InsufficientResources", "Session"]
+
+
+@pytest.mark.req("D60")
+@pytest.mark.req("A60")
+async def test_a_promised_rate_is_reserved_on_every_unit_that_carries_it(tmp_path: Path) -> None:
+    async with cluster(tmp_path, bandwidth=10_000_000) as node:
+        text = TEXT.replace("rate 1Mbps", "rate 6Mbps")
+        await node.node.establish(text, BUNDLES)
+        reserved = {unit.name: unit.reserved.bandwidth_bps for unit in await node.node.units()}
+        assert reserved == {"dist": 6_000_000, "u1": 3_000_000, "u2": 3_000_000, "agg": 0}
+        with pytest.raises(InsufficientResources) as refused:
+            await node.node.establish(text.replace("session s", "session t"), BUNDLES)
+        assert "dist: bandwidth 10 Mbps - 6 Mbps reserved = 4 Mbps free < 6 Mbps needed" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""The node's placer: at once where that is the best, else by the solver, else the best that is known."""
+
+from __future__ import annotations
+
+from controller.placement.admission import Problem
+from controller.placement.candidates import narrowed
+from controller.placement.exact import search
+from controller.placement.greedy import greedy
+from controller.placement.recreate import recreate
+from controller.placement.refusal import refusal
+from controller.placement.solver import solve
+from controller.placement.table import Table
+from dipronn.errors import InsufficientResources
+
+SOLVER_SECONDS = 0.08
+_SEARCH_SECONDS = 2.0
+"""Where nothing is known to fit yet: a refusal deserves a longer look."""
+_SMALL = 400
+"""Choices of a unit for a demand that are looked at on the spot."""
+_STEPS = 2000
+_ROUNDS = 20
+
+
+class BestPlacer:
+    """The cheapest placement: instances of a program apart, then the least traffic between units.
+
+    ``seconds``: the solver's time limit.
+    """
+
+    def __init__(self, seconds: float = SOLVER_SECONDS) -> None:
+        self._seconds = seconds
+
+    def at_once(self, problem: Problem) -> dict[str, str] | None:
+        table = Table(problem)
+        if len(problem.demands) * table.units > _SMALL:
+            return None
+        best, proven = search(table, greedy(table), _STEPS)
+        return table.named(best) if proven and best is not None else None
+
+    def place(self, problem: Problem) -> dict[str, str]:
+        table = Table(narrowed(problem))
+        start = greedy(table)
+        if start is None and table.units < len(problem.offers):
+            table = Table(problem)
+            start = greedy(table)
+        if start is not None:
+            start = recreate(table, start, _ROUNDS)
+            if table.cost(start) > table.bound():
+                start = solve(table, start, self._seconds)[0] or start
+            return table.named(start)
+        best, proven = None, True
+        if all(table.fits_somewhere(demand) for demand in range(len(table.near))):
+            best, proven = solve(table, None, _SEARCH_SECONDS)
+        if best is None:
+            raise InsufficientResources(refusal(problem, proven))
+        return table.named(best)
