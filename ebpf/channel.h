@@ -23,7 +23,8 @@ static __always_inline u32 five_tuple_crc(void *ip, struct udphdr *udp, const in
     return ~crc32;
 }
 
-static __always_inline u32 chosen_index(const struct channel_row *c, void *ip, struct udphdr *udp,
+static __always_inline u32 chosen_index(struct xdp_md *ctx, const struct packet *p,
+                                        const struct channel_row *c, void *ip, struct udphdr *udp,
                                         const int family) {
     if (c->selector == SELECT_COUNTER) {
         u32 group = c->group;
@@ -31,7 +32,9 @@ static __always_inline u32 chosen_index(const struct channel_row *c, void *ip, s
         return next ? fetch_add(next, 1) & c->mask : 0;
     }
     if (c->selector == SELECT_HASH) return five_tuple_crc(ip, udp, family) & c->mask;
-    return 0;
+    struct artp_header *h = artp_header(ctx, p, udp);
+    if (!h) return 0;
+    return bpf_ntohl(c->selector == SELECT_DATAGRAM ? h->datagram : (u32)h->instance << 16) & c->mask;
 }
 
 static __always_inline int alive(u32 id) {
@@ -52,8 +55,12 @@ static __always_inline int steer_channel(struct xdp_md *ctx, struct packet *p, v
     if (!c || !c->present || !counted) return -DROP_NO_RULE;
     counted->packets++;
     counted->bytes += p->length;
+    if (c->member && p->artp) {
+        struct artp_header *h = artp_header(ctx, p, udp);
+        if (h && bpf_ntohs(h->instance) == c->member) return -DROP_OWN_CONTROL;
+    }
     u32 number = c->group;
-    if (c->selector != SELECT_ZERO) number += chosen_index(c, ip, udp, family);
+    if (c->selector != SELECT_ZERO) number += chosen_index(ctx, p, c, ip, udp, family);
     struct slot_row *s = slot.lookup(&number);
     if (!s || !s->endpoint || s->group != c->group)
         return c->selector == SELECT_INSTANCE ? -DROP_NO_SUCH_INSTANCE : -DROP_NO_RULE;

@@ -7,23 +7,10 @@
  * copy on its way out. If any branch chooses at run time, all n copies go into the fork veth, and are steered
  * one by one at its other end, like packets that came in. */
 
-static __always_inline int fork_packet(struct xdp_md *ctx, struct packet *p, u32 id) {
-    struct fork_row *f = fork.lookup(&id);
-    if (!f || !f->copies) return -DROP_NO_RULE;
-    p->totals->copies += f->copies - 1;
-#ifdef TRACE
-    u32 zero = 0;
-    struct trace *t = trace.lookup(&zero);
-    if (t) {
-        t->fork = id;
-        t->copies = f->copies;
-        t->wild = p->wild;
-    }
-    return XDP_REDIRECT;
-#else
-    u32 plan = f->plan;
-    if (p->length > f->mtu) plan++;
-    p->totals->forked += f->copies;
+#ifndef TRACE
+/* Sends the packet into a plan's devices, with what its copies need in front of it. */
+static __always_inline int broadcast(struct xdp_md *ctx, struct packet *p, u32 plan, u32 copies) {
+    p->totals->forked += copies;
     void *devices = plans.lookup((int *)&plan);
     if (!devices || bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct copy_meta)))
         return XDP_DROP; /* forked and never to arrive: counted as device drops */
@@ -36,7 +23,27 @@ static __always_inline int fork_packet(struct xdp_md *ctx, struct packet *p, u32
     meta->serial = ++p->totals->serial;
     meta->vlan = p->vlan;
     meta->wild = p->wild;
+    meta->artp = p->artp;
     return ((long (*)(void *, u64, u64))BPF_FUNC_redirect_map)(devices, 0, BPF_F_BROADCAST);
+}
+#endif
+
+static __always_inline int fork_packet(struct xdp_md *ctx, struct packet *p, u32 id) {
+    struct fork_row *f = fork.lookup(&id);
+    if (!f || !f->copies) return -DROP_NO_RULE;
+    p->totals->copies += f->copies - 1;
+#ifdef TRACE
+    u32 zero = 0;
+    struct trace *t = trace.lookup(&zero);
+    if (t) {
+        t->fork = id;
+        t->copies = f->copies;
+        t->wild = p->wild;
+        t->artp = p->artp;
+    }
+    return XDP_REDIRECT;
+#else
+    return broadcast(ctx, p, p->length > f->mtu ? f->plan + 1 : f->plan, f->copies);
 #endif
 }
 
@@ -47,9 +54,10 @@ static __always_inline struct copy_meta *copy_meta(struct xdp_md *ctx) {
     return meta;
 }
 
-/* Takes a copy up where the fork left the packet: as if it had come in again, checked already. */
-static __always_inline int steer_arrived(struct xdp_md *ctx, struct packet *p, u32 channel_id,
-                                         const int egress) {
+/* Takes a copy up where the fork left the packet: as if it had come in again, checked already. With a channel
+ * it goes there, else to the destination of its number. */
+static __always_inline int steer_arrived(struct xdp_md *ctx, struct packet *p, const u32 *channel_id,
+                                         u32 copy, const int egress) {
     struct link_key key = {.ifindex = p->ifindex, .vlan = p->vlan};
     u32 ifindex = p->ifindex;
     p->link = p->vlan ? link_vlan.lookup(&key) : link.lookup(&ifindex);
@@ -62,14 +70,16 @@ static __always_inline int steer_arrived(struct xdp_md *ctx, struct packet *p, u
         if ((void *)(udp + 1) > data_end) return -DROP_MALFORMED_UDP;
         p->length = bpf_ntohs(ip->tot_len);
         p->ttl = ip->ttl;
-        return steer_channel(ctx, p, data, ip, udp, channel_id, 4, egress);
+        if (!egress && !channel_id) return to_destination(ctx, p, ip, udp, copy, 4);
+        return channel_id ? steer_channel(ctx, p, data, ip, udp, *channel_id, 4, egress) : -DROP_NO_RULE;
     }
     struct ipv6hdr *ip = data + l3(p);
     struct udphdr *udp = (void *)(ip + 1);
     if ((void *)(udp + 1) > data_end) return -DROP_MALFORMED_UDP;
     p->length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
     p->ttl = ip->hop_limit;
-    return steer_channel(ctx, p, data, ip, udp, channel_id, 6, egress);
+    if (!egress && !channel_id) return to_destination(ctx, p, ip, udp, copy, 6);
+    return channel_id ? steer_channel(ctx, p, data, ip, udp, *channel_id, 6, egress) : -DROP_NO_RULE;
 }
 
 /* A copy comes out of the fork veth. What comes there without being one (the kernel's own) is none of ours.
@@ -77,14 +87,17 @@ static __always_inline int steer_arrived(struct xdp_md *ctx, struct packet *p, u
 static __always_inline int from_fork_veth(struct xdp_md *ctx, struct packet *p) {
     struct copy_meta *meta = copy_meta(ctx);
     if (!meta) return XDP_DROP;
-    struct branch_key key = {.plan = meta->plan & ~1u, .copy = meta->copy};
+    u32 plan = meta->plan;
+    struct branch_key key = {.plan = plan & ~1u, .copy = meta->copy};
     p->ifindex = meta->ifindex;
     p->vlan = meta->vlan;
     p->wild = meta->wild;
+    p->artp = meta->artp;
     p->totals->arrived++;
     if (bpf_xdp_adjust_meta(ctx, sizeof(*meta))) return finish(ctx, p, -DROP_NO_RULE, 0);
-    u32 *channel_id = branch.lookup(&key);
-    return finish(ctx, p, channel_id ? steer_arrived(ctx, p, *channel_id, 0) : -DROP_NO_RULE, 0);
+    u32 *channel_id = plan < OVERRIDE_PLANS ? NULL : branch.lookup(&key);
+    if (!channel_id && plan >= OVERRIDE_PLANS) return finish(ctx, p, -DROP_NO_RULE, 0);
+    return finish(ctx, p, steer_arrived(ctx, p, channel_id, key.copy, 0), 0);
 }
 
 /* In the devmap: every frame that leaves by a device that copies may leave by too. */
@@ -108,8 +121,9 @@ static __always_inline int leave(struct xdp_md *ctx, struct packet *p) {
     p->ifindex = meta->ifindex;
     p->vlan = meta->vlan;
     p->wild = meta->wild;
+    p->artp = meta->artp;
     p->totals->arrived++;
     if (bpf_xdp_adjust_meta(ctx, sizeof(*meta))) return finish(ctx, p, -DROP_NO_RULE, 1);
     u32 *channel_id = clone.lookup(&key);
-    return finish(ctx, p, channel_id ? steer_arrived(ctx, p, *channel_id, 1) : -DROP_NO_RULE, 1);
+    return finish(ctx, p, channel_id ? steer_arrived(ctx, p, channel_id, 0, 1) : -DROP_NO_RULE, 1);
 }

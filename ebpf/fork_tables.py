@@ -35,13 +35,16 @@ class ForkTables:
         self._write = write
         self._trace = trace
         self._egress_program = -1
+        self._override = False
         self._graph = graph
         self._plans: dict[int, tuple[int, ForkPlan]] = {}  # fork → number in use, plan
         self._written: dict[int, list[tuple[str, bytes]]] = {}  # number → map, key
 
-    def adopt(self, egress_program: int) -> None:
+    def adopt(self, egress_program: int, held: Tables) -> None:
         """Take over the kernel's forks; each is compiled anew, with this process's program on its copies."""
         self._egress_program = egress_program
+        if any(row.override for row in held.artp.values()):
+            self.prepare_override()
         forks = forks_of(self._graph.rows)
         for name, type_ in (("branch", layout.BranchKey), ("clone", layout.CloneKey)):
             for key, _ in self._maps[name].items() if forks else ():
@@ -68,6 +71,14 @@ class ForkTables:
 
     def plan_in_use(self, fork: int) -> int:
         return self._plans[fork][0]
+
+    def prepare_override(self) -> None:
+        """The plans of packets for several destinations."""
+        if self._override or self._trace:
+            return
+        self._override = True
+        for plan in range(1, layout.OVERRIDE_PLANS):
+            self._broadcast(plan, [self._attachment.fork_link()] * (plan + 1))
 
     def changed(self, table: str, keys: Iterable[Any]) -> None:
         """Compile what rows of ``table`` at ``keys`` have a say in; ``graph`` has them already."""

@@ -18,12 +18,14 @@ Address4 = u8 * 4
 Address6 = u8 * 16
 
 TARGET_FORK = 0x8000_0000
+TARGET_ARTP = 0x4000_0000
 ANY_SOURCE = 255
 UNIT_DEAD, UNIT_ALIVE = 1, 2
 LINK_FORK = 4
+OVERRIDE_PLANS = 4
 FORK_MAGIC = 0xD1F07C09
 DROPS = 64
-EVENT_FRAME = 96
+EVENT_FRAME = 192
 
 
 class LinkKey(ctypes.Structure):
@@ -44,7 +46,8 @@ class LinkRow(ctypes.Structure):
         ("gateway6", Address6),
         ("address6", Address6 * MAX_GUEST_ADDRESSES),
         ("scope", u32),
-        ("fill", u32),
+        ("instance", u16),
+        ("fill", u16),
     ]
 
 
@@ -90,6 +93,40 @@ class Flow6Row(ctypes.Structure):
         ("pad", u16),
         ("prefix", Address6),
         ("mask", Address6),
+    ]
+
+
+class ArtpRow(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("present", u32),
+        ("target", u32),
+        ("control", u32),
+        ("everyone", u32),
+        ("named", u32),
+        ("channel", u32),
+        ("family", u8),
+        ("prefix_length", u8),
+        ("has_source", u8),
+        ("pad", u8),
+        ("source_port", u16),
+        ("fill", u16),
+        ("prefix", Address6),
+        ("mask", Address6),
+        ("source", Address6),
+    ]
+
+
+class NextHopKey(ctypes.Structure):
+    _fields_: ClassVar = [("address", Address6)]
+
+
+class NextHopRow(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("ifindex", u32),
+        ("vlan", u16),
+        ("mtu", u16),
+        ("source_mac", Mac),
+        ("destination_mac", Mac),
     ]
 
 
@@ -146,7 +183,7 @@ class PeerRow(ctypes.Structure):
         ("source", Address6),
         ("source_port", u16),
         ("has_source", u8),
-        ("pad", u8),
+        ("artp", u8),
     ]
 
 
@@ -169,7 +206,7 @@ class ChannelRow(ctypes.Structure):
         ("mask", u32),
         ("group", u32),
         ("session", u32),
-        ("control_group", u32),
+        ("member", u32),
         ("endpoint", u32),
         ("ifindex", u32),
         ("address", Address4),
@@ -277,7 +314,8 @@ class CopyMeta(ctypes.Structure):
         ("serial", u64),
         ("vlan", u16),
         ("wild", u8),
-        ("pad", u8 * 5),
+        ("pad", u8),
+        ("artp", u32),
     ]
 
 
@@ -292,6 +330,7 @@ class Trace(ctypes.Structure):
         ("fork", u32),
         ("copies", u32),
         ("wild", u32),
+        ("artp", u32),
     ]
 
 
@@ -303,6 +342,8 @@ class Sizes:
     binding: int = 1 << 13
     peer: int = 1 << 12
     learnt: int = 1 << 16
+    artp: int = 1 << 12
+    next_hop: int = 1 << 12
     fork: int = 1 << 10
     branch: int = 1 << 14
     channel: int = 1 << 13
@@ -349,6 +390,8 @@ MAPS = {
     "peer6": MapLayout(_H, Peer6Key, PeerRow, "peer"),
     "learnt4": MapLayout(_L, Peer4Key, PeerRow, "learnt"),
     "learnt6": MapLayout(_L, Peer6Key, PeerRow, "learnt"),
+    "artp": MapLayout(_A, None, ArtpRow, "artp"),
+    "next_hop": MapLayout(_H, NextHopKey, NextHopRow, "next_hop"),
     "fork": MapLayout(_A, None, ForkRow, "fork"),
     "branch": MapLayout(_H, BranchKey, u32, "branch", 2),
     "clone": MapLayout(_H, CloneKey, u32, "branch", 2),

@@ -31,17 +31,31 @@ from ebpf.fork_tables import ForkTables
 from ebpf.graph import GRAPH, Graph
 from ebpf.layout import MAPS, Sizes
 from ebpf.maps import close_maps, new_devmap, open_maps, remove_pins
-from ebpf.outcome import Counters, Event, TestOutcome, Traffic, Verdict
+from ebpf.outcome import Counters, Event, OverrideCopy, TestOutcome, Traffic, Verdict
 
 __all__ = ["Counters", "Event", "Sizes", "SteeringProgram", "TestOutcome", "Traffic", "Verdict"]
 
 SOURCE = Path(__file__).with_name("steering.bpf.c")
 FUNCTIONS = ("steer", "steer_copy", *TRACEPOINTS)
-_ORDER = ("unit", "endpoint", "slot", "channel", "fork", "link", "peer", "flow", "binding")
+_ORDER = (
+    "unit",
+    "endpoint",
+    "slot",
+    "channel",
+    "fork",
+    "next_hop",
+    "artp",
+    "link",
+    "peer",
+    "flow",
+    "binding",
+)
 """Rows are written in this order, and deleted in the reverse: what is pointed to stands first."""
 _IN_MAPS = {
     "link": ("link", "link_vlan"),
     "flow": ("flow4", "flow6"),
+    "artp": ("artp",),
+    "next_hop": ("next_hop",),
     "binding": ("binding4", "binding6"),
     "peer": ("peer4", "peer6"),
     "channel": ("channel",),
@@ -106,10 +120,10 @@ class SteeringProgram:
                     attach = XDP_DEVMAP if function == "steer_copy" else 0
                     program._programs[function] = compiled.load(function, kind, every, expected_attach=attach)
             program._attachment.start(program._programs)
-            held = program.rows(GRAPH)
+            held = program.rows((*GRAPH, "artp"))
             for table in GRAPH:
                 program._graph.insert(table, getattr(held, table))
-            program._forks.adopt(program._programs["steer_copy"])
+            program._forks.adopt(program._programs["steer_copy"], held)
         except OSError as error:
             program.close(unpin=False)
             raise Unavailable(f"the steering program does not load: {error}") from error
@@ -185,10 +199,12 @@ class SteeringProgram:
             if table == "fork":
                 self._check_number("fork", key.fork)
                 continue
-            if table in ("endpoint", "peer"):
+            if table in ("endpoint", "peer", "next_hop"):
                 self._attachment.prepare(row.device, row.mtu)
             elif table == "link":
                 self._attachment.index(key.device)
+            elif table == "artp" and row.override is not None:
+                self._forks.prepare_override()
             encoded.append(self._encode(table, key, row))
             if MAPS[encoded[-1][0]].key is None:
                 self._check_number(encoded[-1][0], int.from_bytes(encoded[-1][1], "little"))
@@ -323,15 +339,15 @@ class SteeringProgram:
         device: str,
         frame: bytes,
         *,
-        copy: ForkKey | None = None,
-        wild: bool = False,
+        copy: ForkKey | OverrideCopy | None = None,
+        first: TestOutcome | None = None,
         now: float | None = None,
     ) -> TestOutcome:
         """BPF_PROG_RUN, in the test build only: one frame of at least 14 bytes enters, nothing leaves.
 
-        ``copy``: the frame, having come in by ``device`` and found that fork, is steered as that copy;
-        ``wild`` is what the outcome of its first run said.  ``now``: seconds instead of CLOCK_MONOTONIC, for
-        lifetimes and rates.
+        ``copy``: the frame, having come in by ``device`` and become several, is steered as that copy;
+        ``first`` is the outcome of the run that said so, and ``frame`` the frame that it left.  ``now``:
+        seconds instead of CLOCK_MONOTONIC, for lifetimes and rates.
         """
         if not self._trace:
             raise ValueError("run needs the test build: SteeringProgram.load(trace=True)")
@@ -341,15 +357,17 @@ class SteeringProgram:
         asked = layout.Trace(now=int((now or 0) * 1e9), ifindex=index)
         data, context = frame, None
         if copy is not None:
+            assert first is not None, "a copy is one of a packet that was run before"
             asked.ifindex = self._attachment.fork_index
             tagged = frame[12:14] in (b"\x81\x00", b"\x88\xa8")
             meta = layout.CopyMeta(
                 magic=layout.FORK_MAGIC,
-                plan=self._forks.plan_in_use(copy.fork),
+                plan=self._forks.plan_in_use(copy.fork) if isinstance(copy, ForkKey) else copy.copies - 1,
                 copy=copy.copy,
                 ifindex=index,
                 vlan=int.from_bytes(frame[14:16], "big") & 0xFFF if tagged else 0,
-                wild=wild,
+                wild=first.wild,
+                artp=first.artp or 0,
             )
             data = bytes(meta) + frame
             context = struct.pack("=6I", ctypes.sizeof(meta), len(data), 0, 0, 0, 0)
@@ -366,6 +384,7 @@ class SteeringProgram:
             fork=told.fork or None,
             copies=told.copies,
             wild=bool(told.wild),
+            artp=told.artp or None,
         )
 
     def close(self, unpin: bool) -> None:

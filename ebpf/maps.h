@@ -13,6 +13,8 @@ BPF_TABLE("hash", struct peer6_key, struct peer_row, peer6, 1);
 BPF_TABLE("lru_hash", struct peer4_key, struct peer_row, learnt4,
           1); /* apart, so that no flood evicts those */
 BPF_TABLE("lru_hash", struct peer6_key, struct peer_row, learnt6, 1);
+BPF_TABLE("array", u32, struct artp_row, artp, 1);
+BPF_TABLE("hash", struct next_hop_key, struct next_hop_row, next_hop, 1);
 BPF_TABLE("array", u32, struct fork_row, fork, 1);
 BPF_TABLE("hash", struct branch_key, u32, branch, 1); /* → channel */
 BPF_TABLE("hash", struct clone_key, u32, clone, 1);   /* → channel */

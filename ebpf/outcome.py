@@ -62,12 +62,21 @@ class Event:
 
 
 @dataclass(frozen=True)
+class OverrideCopy:
+    """One of the copies of a packet that names several destinations."""
+
+    copies: int
+    copy: int
+
+
+@dataclass(frozen=True)
 class TestOutcome:
     """What one run of the program did with a frame.
 
     For a target that is a fork, ``fork`` is its id and ``copies`` the number of branches; each copy is then
-    run by ``run(…, copy=ForkKey(fork, i), wild=outcome.wild)``.  ``device`` is that of a packet that was
-    sent.
+    run by ``run(…, outcome.frame, copy=ForkKey(fork, i), first=outcome)``.  ``copies`` without a fork is the
+    number of destinations, and the copies are ``OverrideCopy(copies, i)``.  ``device`` is that of a packet
+    that was sent, ``artp`` the row that it met on its way to several copies.
     """
 
     __test__ = False
@@ -81,3 +90,4 @@ class TestOutcome:
     fork: int | None = None
     copies: int = 0
     wild: bool = False
+    artp: int | None = None

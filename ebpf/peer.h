@@ -43,6 +43,10 @@ static __always_inline struct peer_row *find_peer(void *ip, struct udphdr *udp, 
 
 static __always_inline int answer(struct xdp_md *ctx, struct packet *p, void *ip, struct udphdr *udp,
                                   const struct peer_row *row, const int family) {
+    if (row->artp) {
+        int result = read_artp(ctx, p, udp, family);
+        if (result) return result;
+    }
     if (p->ttl <= 1) return -DROP_TTL_EXPIRED;
     if (p->length > row->mtu) return -DROP_TOO_BIG;
     struct hop hop = {
@@ -68,7 +72,8 @@ static __always_inline void learn(struct packet *p, void *data, void *ip, struct
     if (!inside && !(e->kind == ENDPOINT_NODE && p->link->kind == OUTSIDE)) return;
     u64 time = now();
     struct ethhdr *eth = data;
-    struct peer_row row = {.seen = time, .ifindex = p->ifindex, .vlan = p->vlan, .mtu = 1500};
+    struct peer_row row = {
+        .seen = time, .ifindex = p->ifindex, .vlan = p->vlan, .mtu = 1500, .artp = p->artp != 0};
     copy_mac_to_stack(row.source_mac, p->link->mac);
     copy_mac_to_stack(row.destination_mac, eth->h_source);
     if (inside) {

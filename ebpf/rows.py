@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import socket
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Protocol, TypeVar
 
 from controller.steering.model import (
     MAX_GUEST_ADDRESSES,
     Address,
+    Artp,
     Binding,
     BindingKey,
     Channel,
@@ -23,6 +24,8 @@ from controller.steering.model import (
     LinkKind,
     LinkScope,
     Mac,
+    NextHop,
+    Override,
     Peer,
     PeerKey,
     Selector,
@@ -48,6 +51,9 @@ class Devices(Protocol):
     def name(self, index: int) -> str: ...
 
 
+_TARGETS = {TargetKind.CHANNEL: 0, TargetKind.FORK: layout.TARGET_FORK, TargetKind.ARTP: layout.TARGET_ARTP}
+
+
 def number(value: int) -> bytes:
     return value.to_bytes(4, "little")
 
@@ -64,12 +70,13 @@ def _family(*addresses: Address | None) -> int:
 
 
 def _target(target: Target) -> int:
-    return target.id | (layout.TARGET_FORK if target.kind is TargetKind.FORK else 0)
+    _require(target.id & (layout.TARGET_FORK | layout.TARGET_ARTP) == 0, f"target {target.id} is too large")
+    return target.id | _TARGETS[target.kind]
 
 
 def _read_target(raw: int) -> Target:
-    kind = TargetKind.FORK if raw & layout.TARGET_FORK else TargetKind.CHANNEL
-    return Target(kind, raw & ~layout.TARGET_FORK)
+    kind = next(kind for kind, bit in reversed(_TARGETS.items()) if raw & bit == bit)
+    return Target(kind, raw & ~_TARGETS[kind])
 
 
 def _put(field: ctypes.Array[ctypes.c_uint8], packed: bytes) -> None:
@@ -97,6 +104,7 @@ def encode_link(devices: Devices, key: LinkKey, row: Link) -> Encoded:
     _require(row.kind is not LinkKind.GUEST or row.guest_mac is not None, f"{key.device}: a guest has a MAC")
     scope = 0 if row.kind is LinkKind.GUEST else 1 << row.kind
     raw = layout.LinkRow(kind=row.kind, unmatched=row.unmatched, slice=row.slice, scope=scope)
+    raw.instance = socket.htons(row.instance)
     _put(raw.mac, row.mac.octets)
     if row.guest_mac is not None:
         raw.has_guest_mac = 1
@@ -136,6 +144,7 @@ def decode_link(devices: Devices, key: bytes, value: bytes) -> tuple[LinkKey, Li
         guest_mac=_mac(raw.guest_mac) if raw.has_guest_mac else None,
         addresses=tuple(addresses),
         gateways=tuple(address for address in gateways if int(address)),
+        instance=socket.ntohs(raw.instance),
     )
 
 
@@ -166,7 +175,8 @@ def encode_flow(devices: Devices, key: FlowKey, row: Flow) -> Encoded:
     if isinstance(raw, layout.Flow4Row):
         source = key.source.address if key.source else None
         permitted = row.permitted_source is None or source is None or source in row.permitted_source
-        raw.common = row.links if permitted and not (source and is_bad_source(source.packed[0])) else 0
+        common = permitted and not (source and is_bad_source(source.packed[0]))
+        raw.common = row.links if common and row.target.kind is not TargetKind.ARTP else 0
     return table, raw_key, bytes(raw)
 
 
@@ -189,6 +199,68 @@ def decode_flow(key: bytes, value: bytes, family: int) -> tuple[FlowKey, Flow]:
         None
         if raw.prefix_length == layout.ANY_SOURCE
         else ip_network((bytes(raw.prefix), raw.prefix_length)),
+    )
+
+
+# ARTP
+
+
+def _mapped(address: Address) -> bytes:
+    """As ARTP writes it."""
+    return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+
+
+def encode_artp(_: Devices, key: int, row: Artp) -> Encoded:
+    targets = (row.target, row.control, row.everyone, row.named)
+    _require(
+        all(target is None or target.kind is not TargetKind.ARTP for target in targets), "no artp in artp"
+    )
+    raw = layout.ArtpRow(1, *(_target(target) if target else 0 for target in targets))
+    if row.override is not None:
+        _require(row.override.channel > 0, f"artp {key}: channels are positive numbers")
+        raw.channel = row.override.channel
+        if (permitted := row.override.permitted) is not None:
+            raw.family, raw.prefix_length = permitted.version, permitted.prefixlen
+            _put(raw.prefix, _mapped(permitted.network_address))
+            mask = permitted.netmask.packed
+            _put(raw.mask, mask.rjust(16, b"\xff"))
+        if (source := row.override.source) is not None:
+            raw.has_source, raw.source_port = source.address.version, socket.htons(source.port)
+            _put(raw.source, source.address.packed)
+    return "artp", number(key), bytes(raw)
+
+
+def decode_artp(key: bytes, value: bytes) -> tuple[int, Artp] | None:
+    raw = _read(layout.ArtpRow, value)
+    if not raw.present:
+        return None
+    targets = (_read_target(each) if each else None for each in (raw.target, raw.control, raw.everyone))
+    target, control, everyone = targets
+    override = None
+    if raw.channel:
+        packed = bytes(raw.prefix)[12:] if raw.family == 4 else bytes(raw.prefix)
+        permitted = ip_network((packed, raw.prefix_length)) if raw.family else None
+        source = Socket(_address(raw.source, raw.has_source), socket.ntohs(raw.source_port))
+        override = Override(permitted, raw.channel, source if raw.has_source else None)
+    named = _read_target(raw.named) if raw.named else None
+    return int.from_bytes(key, "little"), Artp(target, control, everyone, named, override)
+
+
+def _encode_next_hop_key(_: Devices, key: Address) -> tuple[str, bytes]:
+    return "next_hop", _mapped(key)
+
+
+def encode_next_hop(devices: Devices, key: Address, row: NextHop) -> Encoded:
+    raw = layout.NextHopRow(ifindex=devices.index(row.device), vlan=row.vlan, mtu=row.mtu)
+    _put(raw.source_mac, row.source_mac.octets)
+    _put(raw.destination_mac, row.destination_mac.octets)
+    return *_encode_next_hop_key(devices, key), bytes(raw)
+
+
+def decode_next_hop(devices: Devices, key: bytes, value: bytes) -> tuple[Address, NextHop]:
+    raw, address = _read(layout.NextHopRow, value), IPv6Address(key)
+    return address.ipv4_mapped or address, NextHop(
+        devices.name(raw.ifindex), raw.vlan, _mac(raw.source_mac), _mac(raw.destination_mac), raw.mtu
     )
 
 
@@ -229,7 +301,7 @@ def _encode_peer_key(_: Devices, key: PeerKey) -> tuple[str, bytes]:
 
 
 def encode_peer(devices: Devices, key: PeerKey, row: Peer) -> Encoded:
-    raw = layout.PeerRow(ifindex=devices.index(row.device), vlan=row.vlan, mtu=row.mtu)
+    raw = layout.PeerRow(ifindex=devices.index(row.device), vlan=row.vlan, mtu=row.mtu, artp=row.artp)
     _put(raw.source_mac, row.source_mac.octets)
     _put(raw.destination_mac, row.destination_mac.octets)
     if row.source is not None:
@@ -254,6 +326,7 @@ def decode_peer(devices: Devices, key: bytes, value: bytes, family: int) -> tupl
         _mac(raw.destination_mac),
         source if raw.has_source else None,
         raw.mtu,
+        bool(raw.artp),
     )
 
 
@@ -265,7 +338,7 @@ def encode_channel(
 ) -> Encoded:
     """``endpoint``, with its number: that of the channel's only slot, if it has one."""
     _require(row.mask & (row.mask + 1) == 0, f"channel {key}: mask {row.mask} is not 2^k - 1")
-    raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.control_group)
+    raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.member)
     if endpoint is not None and endpoint.destination.address.version == 4 and not endpoint.vlan:
         raw.endpoint, raw.ifindex = number_, devices.index(endpoint.device)
         raw.unit, raw.mtu = endpoint.unit, endpoint.mtu
@@ -284,7 +357,7 @@ def decode_channel(key: bytes, value: bytes) -> tuple[int, Channel] | None:
     if not raw.present:
         return None
     return int.from_bytes(key, "little"), Channel(
-        Selector(raw.selector), raw.mask, raw.group, raw.session, raw.control_group
+        Selector(raw.selector), raw.mask, raw.group, raw.session, raw.member
     )
 
 
@@ -363,6 +436,8 @@ def decode_unit(key: bytes, value: bytes) -> tuple[int, Unit] | None:
 ENCODE: dict[str, Callable[..., Encoded]] = {
     "link": encode_link,
     "flow": encode_flow,
+    "artp": encode_artp,
+    "next_hop": encode_next_hop,
     "binding": encode_binding,
     "peer": encode_peer,
     "slot": encode_slot,
@@ -388,6 +463,8 @@ def encode_key(devices: Devices, table: str, key: object) -> tuple[str, bytes]:
             return _encode_peer_key(devices, key)
         case SlotKey():
             return table, number(key.group + key.index)
+        case IPv4Address() | IPv6Address():
+            return _encode_next_hop_key(devices, key)
         case int():
             return table, number(key)
     raise TypeError(f"no table {table} has keys like {key!r}")
@@ -405,6 +482,10 @@ def decode(
                 row = decode_link(devices, key, value)
             case "flow":
                 row = decode_flow(key, value, family)
+            case "artp":
+                row = decode_artp(key, value)
+            case "next_hop":
+                row = decode_next_hop(devices, key, value)
             case "binding":
                 row = decode_binding(devices, key, value, family)
             case "peer":

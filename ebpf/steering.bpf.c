@@ -14,18 +14,25 @@
 #include "parse.h"
 #include "guest.h"
 #include "rewrite.h"
+#include "artp.h"
 #include "peer.h"
 #include "channel.h"
 #include "common_path.h"
 #include "flow.h"
 #include "fork.h"
+#include "artp_target.h"
 #include "device.h"
 
 static __always_inline int steer_found(struct xdp_md *ctx, struct packet *p, void *data, void *ip,
                                        struct udphdr *udp, const struct found *f, const int family) {
     if (f->peer) return answer(ctx, p, ip, udp, f->peer, family);
-    if (f->target & TARGET_FORK) return fork_packet(ctx, p, f->target & ~TARGET_FORK);
-    return steer_channel(ctx, p, data, ip, udp, f->target, family, 0);
+    u32 target = f->target;
+    if (target & TARGET_ARTP) {
+        int result = artp_target(ctx, p, ip, udp, &target, family);
+        if (!target) return result;
+    }
+    if (target & TARGET_FORK) return fork_packet(ctx, p, target & ~TARGET_FORK);
+    return steer_channel(ctx, p, data, ip, udp, target, family, 0);
 }
 
 static __always_inline int steer_ip4(struct xdp_md *ctx, struct packet *p, void *data, void *data_end) {

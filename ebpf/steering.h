@@ -34,6 +34,10 @@ enum drop {
     DROP_DEVICE_DROP,
     DROP_NOT_REWRITABLE,
     DROP_RATE_LIMITED,
+    DROP_MALFORMED_ARTP,
+    DROP_OVERRIDE_REFUSED,
+    DROP_NO_NEXT_HOP,
+    DROP_OWN_CONTROL,
 };
 #define DROPS 64 /* room to append */
 
@@ -44,7 +48,8 @@ enum endpoint_kind { ENDPOINT_GUEST = 1, ENDPOINT_KERNEL, ENDPOINT_NODE, ENDPOIN
 
 #define GUEST_ADDRESSES 4
 #define NAME_PORT 7070
-#define TARGET_FORK 0x80000000u /* of a target: the rest is a fork's number, else a channel's */
+#define TARGET_FORK 0x80000000u /* of a target: the rest is a fork's number */
+#define TARGET_ARTP 0x40000000u /* an artp row's; with neither a channel's */
 #define UNIT_DEAD 1
 #define UNIT_ALIVE 2 /* 0: no row, which is dead too */
 
@@ -66,8 +71,9 @@ struct link_row {
     u32 address4[GUEST_ADDRESSES];
     u32 gateway6[4];
     u32 address6[GUEST_ADDRESSES][4];
-    u32 scope; /* 1 << kind where flows may come in, else 0 */
-    u32 fill;
+    u32 scope;    /* 1 << kind where flows may come in, else 0 */
+    u16 instance; /* a guest's, in network order; 0: none */
+    u16 fill;
 };
 
 struct flow4_key {
@@ -107,6 +113,37 @@ struct flow6_row {
     u16 pad;
     u32 prefix[4];
     u32 mask[4];
+};
+
+/* Targets: 0 is none. Addresses as ARTP writes them, IPv4 mapped into IPv6. */
+struct artp_row {
+    u32 present;
+    u32 target;
+    u32 control;
+    u32 everyone;
+    u32 named;
+    u32 channel; /* 0: destinations pass unread */
+    u8 family;   /* of the permitted prefix; 0: none is permitted */
+    u8 prefix_length;
+    u8 has_source;
+    u8 pad;
+    u16 source_port;
+    u16 fill;
+    u32 prefix[4];
+    u32 mask[4];
+    u32 source[4]; /* IPv4 in the first word */
+};
+
+struct next_hop_key {
+    u32 address[4]; /* as above */
+};
+
+struct next_hop_row {
+    u32 ifindex;
+    u16 vlan;
+    u16 mtu;
+    u8 source_mac[6];
+    u8 destination_mac[6];
 };
 
 struct binding4_key {
@@ -153,12 +190,14 @@ struct peer_row {
     u32 source[4]; /* IPv4 in the first word */
     u16 source_port;
     u8 has_source;
-    u8 pad;
+    u8 artp;
 };
 
 /* A fork's rows are compiled into a plan; two numbers take turns (4 × fork, 4 × fork + 2), so that a change
  * is one write here. plan + 1 is the same by the fork veth, for packets longer than `mtu`, which some
- * branch's device may not take. */
+ * branch's device may not take. Plans 1 to 3 are nobody's: 2 to 4 copies by the fork veth, for destinations
+ * that ARTP names. */
+#define OVERRIDE_PLANS 4
 struct fork_row {
     u32 copies;
     u32 plan; /* 0: no row */
@@ -184,7 +223,7 @@ struct channel_row {
     u32 mask;
     u32 group;
     u32 session;
-    u32 control_group;
+    u32 member;
     /* The hop to the endpoint of its only slot, as the common path needs it, kept here by the loader. mtu 0:
      * none, because there is a choice, or the endpoint is missing, tagged or IPv6. */
     u32 endpoint;
@@ -271,7 +310,7 @@ struct crc_table {
     u32 entry[4][256];
 };
 
-#define EVENT_FRAME 96
+#define EVENT_FRAME 192 /* an ARTP packet's destinations stand in it */
 struct event {
     u64 time;
     u32 ifindex;
@@ -291,7 +330,8 @@ struct copy_meta {
     u64 serial;
     u16 vlan;
     u8 wild;
-    u8 pad[5];
+    u8 pad;
+    u32 artp; /* the row that the packet met, or 0 */
 };
 
 /* The test build only: what the program is to believe, and what it did. */
@@ -305,4 +345,5 @@ struct trace {
     u32 fork;
     u32 copies;
     u32 wild;
+    u32 artp;
 };

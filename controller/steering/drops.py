@@ -44,6 +44,11 @@ class Drop(IntEnum):
     DEVICE_DROP = 29  # the device refused the frame after the redirect; full queue or link down
     NOT_REWRITABLE = 30  # a kernel program left a frame that is not plain UDP before a guest or receiver
     RATE_LIMITED = 31  # over the session's reservation
+    # ARTP
+    MALFORMED_ARTP = 32  # no ARTP header where the session has ARTP; a broken or hostile sender
+    OVERRIDE_REFUSED = 33  # a destination outside what the output permits; a program's fault
+    NO_NEXT_HOP = 34  # a destination whose next hop is being found; expected once for each new destination
+    OWN_CONTROL = 35  # control information does not return to its sender; expected
 
     @property
     def label(self) -> str:

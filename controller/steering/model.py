@@ -4,7 +4,7 @@ Three executors read these rows and must agree packet for packet: the oracle (``
 XDP (``ebpf/``) and P4 (``p4/``).  The tables and their names are those of the architecture document; a driver
 turns device names into interface or port numbers and nothing else.
 
-Identifiers (channel, fork, endpoint, group, unit) are small positive integers, allocated by the control unit
+Identifiers (channel, fork, endpoint, group, artp, unit) are small positive integers, allocated by the control unit
 and unique on one unit, so that the data planes can hold these tables as arrays.
 """
 
@@ -96,7 +96,8 @@ class Link:
 
     ``mac`` is the own MAC of the unit there: a unicast frame to another is not ours.  The rest is for
     guests: the slice it belongs to, the only MAC and addresses (at most ``MAX_GUEST_ADDRESSES``) that it
-    may use, and its gateways (the unit's addresses on that link, at most one of each family).
+    may use, its gateways (the unit's addresses on that link, at most one of each family), and the number of
+    its instance in its session, which the unit writes into what it sends by ARTP (0: none).
     """
 
     kind: LinkKind
@@ -106,6 +107,7 @@ class Link:
     guest_mac: Mac | None = None
     addresses: tuple[Address, ...] = ()
     gateways: tuple[Address, ...] = ()
+    instance: int = 0
 
 
 MAX_GUEST_ADDRESSES = 4
@@ -117,11 +119,12 @@ MAX_GUEST_ADDRESSES = 4
 class TargetKind(IntEnum):
     CHANNEL = 0
     FORK = 1
+    ARTP = 2
 
 
 @dataclass(frozen=True)
 class Target:
-    """A channel or a fork: what a lookup finds."""
+    """What a lookup finds: a channel or a fork; of a flow or binding that speaks ARTP, its ``artp`` row."""
 
     kind: TargetKind
     id: int
@@ -161,6 +164,49 @@ class Binding:
     target: Target
 
 
+# ARTP
+
+
+@dataclass(frozen=True)
+class Override:
+    """What becomes of destinations that an ARTP packet names instead of an output's receivers (R7).
+
+    ``permitted``: where all of them must lie; None: nowhere.  ``source``: what the packets leave with, None
+    keeps their own.  ``channel`` counts them; its slots play no part.
+    """
+
+    permitted: Network | None
+    channel: int
+    source: Socket | None = None
+
+
+@dataclass(frozen=True)
+class Artp:
+    """Where the ARTP packets of a flow or binding go; each a channel or a fork, or None.
+
+    ``target``: those that nothing else applies to.  ``control``: control information (R6).  ``everyone``: a
+    CLOSE that is for all instances.  ``named``: packets that name the instance that shall get them.
+    ``override`` is an output's: None lets destinations pass unread, to be used further on.
+    """
+
+    target: Target | None = None
+    control: Target | None = None
+    everyone: Target | None = None
+    named: Target | None = None
+    override: Override | None = None
+
+
+@dataclass(frozen=True)
+class NextHop:
+    """How packets for an address that ARTP named leave.  The unit's own row: it finds next hops itself."""
+
+    device: str
+    vlan: int
+    source_mac: Mac
+    destination_mac: Mac
+    mtu: int = 1500
+
+
 # return traffic
 
 
@@ -174,7 +220,10 @@ class PeerKey:
 
 @dataclass(frozen=True)
 class Peer:
-    """Where an answer to ``remote`` leaves, and the public source that it leaves with (None = kept)."""
+    """Where an answer to ``remote`` leaves, and the public source that it leaves with (None = kept).
+
+    ``artp``: the answer is an ARTP packet.
+    """
 
     device: str
     vlan: int
@@ -182,6 +231,7 @@ class Peer:
     destination_mac: Mac
     source: Socket | None = None
     mtu: int = 1500
+    artp: bool = False
 
 
 # forks, channels, slots, endpoints, units
@@ -212,13 +262,17 @@ class Selector(IntEnum):
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel: index = selector & mask, in the group of mask + 1 slots (a power of two)."""
+    """One channel: index = selector & mask, in the group of mask + 1 slots (a power of two).
+
+    ``member``: the instance that it leads to, where that is one of a control group: its own control
+    information does not return to it (R6).  0: no matter.
+    """
 
     selector: Selector
     mask: int
     group: int
     session: int
-    control_group: int = 0
+    member: int = 0
 
 
 @dataclass(frozen=True)
@@ -274,6 +328,8 @@ class Tables:
 
     link: dict[LinkKey, Link] = field(default_factory=dict)
     flow: dict[FlowKey, Flow] = field(default_factory=dict)
+    artp: dict[int, Artp] = field(default_factory=dict)
+    next_hop: dict[Address, NextHop] = field(default_factory=dict)
     binding: dict[BindingKey, Binding] = field(default_factory=dict)
     peer: dict[PeerKey, Peer] = field(default_factory=dict)
     fork: dict[ForkKey, ForkBranch] = field(default_factory=dict)

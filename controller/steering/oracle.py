@@ -11,6 +11,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
+from controller.steering.artp import CLOSE, ArtpHeader, parse_artp, with_instance
 from controller.steering.drops import Drop
 from controller.steering.model import (
     NAME_PORT,
@@ -24,10 +25,12 @@ from controller.steering.model import (
     ForkKey,
     LinkKey,
     LinkKind,
+    Override,
     Peer,
     PeerKey,
     Selector,
     SlotKey,
+    Socket,
     Tables,
     Target,
     TargetKind,
@@ -124,6 +127,7 @@ class _Passage:
     outcome: Outcome = field(default_factory=Outcome)
 
     def __post_init__(self) -> None:
+        self.artp: ArtpHeader | None = None
         self.tables = self.oracle.tables
         self.counters = self.oracle.counters
 
@@ -246,7 +250,7 @@ class _Passage:
         if binding is None:
             raise Dropped(Drop.NO_BINDING)
         self._met(0, "binding", f"{source} on {self._link_name} → {binding.target}")
-        self._steer(binding.target, udp, wild=False)
+        self._found(binding.target, udp, wild=False)
 
     def _udp(self, udp: Udp) -> None:  # [14]
         key = FlowKey(UDP, udp.destination, udp.source)
@@ -261,7 +265,7 @@ class _Passage:
             raise Dropped(Drop.WRONG_LINK)
         if flow.permitted_source is not None and udp.source.address not in flow.permitted_source:
             raise Dropped(Drop.SOURCE_REFUSED)
-        self._steer(flow.target, udp, wild=key.source is None)
+        self._found(flow.target, udp, wild=key.source is None)
 
     def _no_flow(self, udp: Udp) -> None:
         if self.link.kind is LinkKind.NODE:
@@ -272,6 +276,69 @@ class _Passage:
         if self.link.unmatched is Unmatched.REQUEST:
             raise Dropped(Drop.REQUESTED)
         self._unmatched(Drop.NO_FLOW)
+
+    # Section 5a: ARTP
+
+    def _found(self, target: Target, udp: Udp, wild: bool) -> None:
+        if target.kind is TargetKind.ARTP:
+            self._artp(target.id, udp, wild)
+        else:
+            self._steer(target, udp, wild)
+
+    def _artp(self, number: int, udp: Udp, wild: bool) -> None:
+        row = self.tables.artp.get(number)
+        if row is None:
+            raise Dropped(Drop.NO_RULE)
+        udp, header = self._read_artp(udp)  # [14a, 14b]
+        if header.control and header.type != CLOSE:  # [14c]
+            target, nobody = row.control, Drop.OWN_CONTROL
+        elif header.control and row.everyone is not None:  # [14d]
+            target, nobody = row.everyone, Drop.NO_BINDING
+        elif header.chosen and row.named is not None:  # [14e]
+            target, nobody = row.named, Drop.NO_BINDING
+        elif header.destinations and row.override is not None:  # [14f]
+            self._override(row.override, header.destinations, udp)
+            return
+        else:  # [14g]
+            target, nobody = row.target, Drop.NO_BINDING
+        if target is None:
+            raise Dropped(nobody)
+        self._met(0, "artp", f"{number} → {target}")
+        self._steer(target, udp, wild)
+
+    def _read_artp(self, udp: Udp) -> tuple[Udp, ArtpHeader]:
+        """The header, and the packet with its sender's number in it if it came from an instance."""
+        header = parse_artp(udp)
+        if self.link.instance and not header.chosen:
+            udp = with_instance(udp, self.link.instance)
+            header = parse_artp(udp)
+        self.artp = header
+        return udp, header
+
+    def _override(self, row: Override, destinations: tuple[Socket, ...], udp: Udp) -> None:  # [14f]
+        if row.permitted is None or any(each.address not in row.permitted for each in destinations):
+            raise Dropped(Drop.OVERRIDE_REFUSED)
+        self.counters.copies += len(destinations) - 1
+        for copy, destination in enumerate(destinations):
+            try:
+                self._to_destination(copy, row, destination, udp)
+            except Dropped as dropped:
+                self._drop(copy, dropped.reason)
+
+    def _to_destination(self, copy: int, row: Override, destination: Socket, udp: Udp) -> None:
+        if row.channel not in self.tables.channel:
+            raise Dropped(Drop.NO_RULE)
+        self._count(row.channel, udp)
+        self._met(copy, "override", f"{destination} in {row.permitted}")
+        if destination.address.version != udp.source.address.version:
+            raise Dropped(Drop.FAMILY_MISMATCH)
+        hop = self.tables.next_hop.get(destination.address)
+        if hop is None:
+            raise Dropped(Drop.NO_NEXT_HOP)
+        self._check_size(udp.datagram, hop.mtu)
+        packet = rewrite(udp, row.source, destination)
+        frame = frame_of(packet, hop.destination_mac, hop.source_mac, hop.vlan)
+        self._send(Emission(hop.device, frame, copy, row.channel))
 
     # Sections 6 and 7: target and channel
 
@@ -300,9 +367,9 @@ class _Passage:
         channel = self.tables.channel.get(number)
         if channel is None:
             raise Dropped(Drop.NO_RULE)
-        count = self.counters.channels.setdefault(number, PacketCount())  # [16]
-        count.packets += 1
-        count.bytes += udp.datagram.length
+        self._count(number, udp)  # [16]
+        if channel.member and self.artp and self.artp.instance == channel.member:
+            raise Dropped(Drop.OWN_CONTROL)
         index = self._select(channel, udp) & channel.mask  # [17]
         self._met(copy, "channel", f"{number}: {channel.selector.name.lower()} gives {index}")
         endpoint_number = self._choose(copy, channel, index)
@@ -327,7 +394,11 @@ class _Passage:
                 return before
             case Selector.HASH:
                 return flow_hash(udp)
-            case Selector.ZERO | Selector.DATAGRAM | Selector.INSTANCE:
+            case Selector.DATAGRAM:
+                return self.artp.datagram if self.artp else 0
+            case Selector.INSTANCE:
+                return self.artp.instance if self.artp else 0
+            case Selector.ZERO:
                 return 0
 
     def _choose(self, copy: int, channel: Channel, index: int) -> int:
@@ -360,18 +431,26 @@ class _Passage:
             local, public = udp.destination, None
         else:
             return
-        row = Peer(self.device, self.key.vlan, self.link.mac, self.ethernet.source, public, LEARNT_MTU)
+        mac, artp = self.ethernet.source, self.artp is not None
+        row = Peer(self.device, self.key.vlan, self.link.mac, mac, public, LEARNT_MTU, artp)
         self.oracle.learn(PeerKey(local, udp.source), row, self.now)
 
     # Section 8: answer
 
     def _answer(self, udp: Udp, peer: Peer) -> None:  # [22]
         self._met(0, "peer", f"{udp.source} may answer {udp.destination} → {peer.device}")
+        if peer.artp:
+            udp, _ = self._read_artp(udp)
         self._check_size(udp.datagram, peer.mtu)
         packet = rewrite(udp, source=peer.source)
         self._send(Emission(peer.device, frame_of(packet, peer.destination_mac, peer.source_mac, peer.vlan)))
 
     # What becomes of a packet
+
+    def _count(self, channel: int, udp: Udp) -> None:
+        count = self.counters.channels.setdefault(channel, PacketCount())
+        count.packets += 1
+        count.bytes += udp.datagram.length
 
     @staticmethod
     def _check_size(datagram: Datagram, mtu: int) -> None:

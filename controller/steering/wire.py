@@ -5,7 +5,7 @@ a row may still point to a row that is not there, which costs packets (``no_rule
 
 An endpoint whose next hop is left to the unit has no device and no MACs in the message.  In the model its
 ``device`` is empty and its MACs are zero: ``unresolved`` finds such rows, ``dataclasses.replace`` completes
-them.
+them.  Next hops of destinations that ARTP names are the unit's own and in no message.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import re
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from controller.steering.model import (
     MAX_GUEST_ADDRESSES,
     UDP,
     Address,
+    Artp,
     Binding,
     BindingKey,
     Channel,
@@ -35,6 +36,7 @@ from controller.steering.model import (
     LinkScope,
     Mac,
     Network,
+    Override,
     Peer,
     PeerKey,
     Selector,
@@ -86,6 +88,7 @@ def encode(tables: Tables) -> pb.Tables:
             guest_mac=link.guest_mac.octets if link.guest_mac else b"",
             addresses=[address.packed for address in link.addresses],
             gateways=[address.packed for address in link.gateways],
+            instance=link.instance,
         )
     for flow_key, flow in tables.flow.items():
         prefix = flow.permitted_source
@@ -97,6 +100,15 @@ def encode(tables: Tables) -> pb.Tables:
             links=flow.links,
             permitted_source=prefix.network_address.packed if prefix else b"",
             permitted_prefix_length=prefix.prefixlen if prefix else 0,
+        )
+    for number, artp in tables.artp.items():
+        message.artp.add(
+            artp=number,
+            target=_optional_target(artp.target),
+            control=_optional_target(artp.control),
+            everyone=_optional_target(artp.everyone),
+            named=_optional_target(artp.named),
+            override=_override(artp.override),
         )
     for binding_key, binding in tables.binding.items():
         message.binding.add(
@@ -115,6 +127,7 @@ def encode(tables: Tables) -> pb.Tables:
             destination_mac=peer.destination_mac.octets,
             source=_socket(peer.source),
             mtu=peer.mtu,
+            artp=peer.artp,
         )
     for fork_key, branch in tables.fork.items():
         message.fork.add(fork=fork_key.fork, copy=fork_key.copy, channel=branch.channel)
@@ -125,7 +138,7 @@ def encode(tables: Tables) -> pb.Tables:
             mask=channel.mask,
             group=channel.group,
             session=channel.session,
-            control_group=channel.control_group,
+            member=channel.member,
         )
     for slot_key, slot in tables.slot.items():
         message.slot.add(
@@ -158,6 +171,21 @@ def _target(target: Target) -> pb.TargetRef:
     return pb.TargetRef(kind=target.kind, id=target.id)
 
 
+def _optional_target(target: Target | None) -> pb.TargetRef | None:
+    return _target(target) if target else None
+
+
+def _override(row: Override | None) -> pb.OverrideRow | None:
+    if row is None:
+        return None
+    return pb.OverrideRow(
+        permitted=row.permitted.network_address.packed if row.permitted else b"",
+        permitted_prefix_length=row.permitted.prefixlen if row.permitted else 0,
+        channel=row.channel,
+        source=_socket(row.source),
+    )
+
+
 # decode
 
 
@@ -166,6 +194,7 @@ def decode(message: pb.Tables) -> Tables:
     tables = Tables(
         link=_rows("link", message.link, _read_link),
         flow=_rows("flow", message.flow, _read_flow),
+        artp=_rows("artp", message.artp, _read_artp),
         binding=_rows("binding", message.binding, _read_binding),
         peer=_rows("peer", message.peer, _read_peer),
         fork=_rows("fork", message.fork, _read_fork),
@@ -207,9 +236,11 @@ def _read_link(row: pb.LinkRow) -> tuple[LinkKey, Link]:
         _mac(row.guest_mac, "guest_mac") if row.guest_mac or guest else None,
         tuple(_address(address, "addresses") for address in row.addresses),
         tuple(_address(address, "gateways") for address in row.gateways),
+        row.instance,
     )
     families = [gateway.version for gateway in link.gateways]
     _require(guest or not (link.guest_mac or link.addresses or link.gateways), "only a guest has addresses")
+    _require(link.instance <= (0xFFFF if guest else 0), f"instance {link.instance}")
     _require(not guest or link.unmatched is Unmatched.DROP, "a guest's unmatched packets are dropped")
     _require(len(link.addresses) <= MAX_GUEST_ADDRESSES, f"more than {MAX_GUEST_ADDRESSES} addresses")
     _require(len(set(families)) == len(families), "two gateways of one family")
@@ -223,20 +254,37 @@ def _read_flow(row: pb.FlowRow) -> tuple[FlowKey, Flow]:
     _require(
         row.links != 0 and not row.links & ~int(LinkScope.OUTSIDE | LinkScope.NODE), f"links {row.links:#x}"
     )
-    permitted: Network | None = None
-    if row.permitted_source:
-        address = _address(row.permitted_source, "permitted_source")
-        permitted = ip_network((address, row.permitted_prefix_length))  # refuses host bits and lengths
-        _require(address.version == destination.address.version, "permitted_source is of another family")
-    else:
-        _require(row.permitted_prefix_length == 0, "permitted_prefix_length without permitted_source")
+    permitted = _network(row.permitted_source, row.permitted_prefix_length, "permitted_source")
+    same = permitted is None or permitted.version == destination.address.version
+    _require(same, "permitted_source is of another family")
     key = FlowKey(row.protocol, destination, source)
-    return key, Flow(_read_target(row), LinkScope(row.links), permitted)
+    return key, Flow(_read_target(row, "target"), LinkScope(row.links), permitted)
+
+
+def _read_artp(row: pb.ArtpRow) -> tuple[int, Artp]:
+    override = None
+    if row.HasField("override"):
+        its = row.override
+        permitted = _network(its.permitted, its.permitted_prefix_length, "permitted")
+        override = Override(permitted, _number(its.channel, "channel"), _optional_socket(its, "source"))
+    return _number(row.artp, "artp"), Artp(
+        _plain_target(row, "target"),
+        _plain_target(row, "control"),
+        _plain_target(row, "everyone"),
+        _plain_target(row, "named"),
+        override,
+    )
+
+
+def _plain_target(row: pb.ArtpRow, name: Literal["target", "control", "everyone", "named"]) -> Target | None:
+    target = _read_target(row, name) if row.HasField(name) else None
+    _require(target is None or target.kind is not TargetKind.ARTP, f"{name} is an artp row again")
+    return target
 
 
 def _read_binding(row: pb.BindingRow) -> tuple[BindingKey, Binding]:
     return BindingKey(_link_key(row.device, row.vlan), _required_socket(row, "source")), Binding(
-        _read_target(row)
+        _read_target(row, "target")
     )
 
 
@@ -252,6 +300,7 @@ def _read_peer(row: pb.PeerRow) -> tuple[PeerKey, Peer]:
         _mac(row.destination_mac, "destination_mac"),
         _same_family(local, _optional_socket(row, "source"), "source"),
         _mtu(row.mtu),
+        row.artp,
     )
     return PeerKey(local, remote), peer
 
@@ -267,7 +316,7 @@ def _read_channel(row: pb.ChannelRow) -> tuple[int, Channel]:
         row.mask,
         _number(row.group, "group"),
         row.session,
-        row.control_group,
+        row.member,
     )
 
 
@@ -331,6 +380,13 @@ def _mac(octets: bytes, name: str) -> Mac:
     return Mac(octets)
 
 
+def _network(packed: bytes, length: int, name: str) -> Network | None:
+    if not packed:
+        _require(length == 0, f"a prefix length without {name}")
+        return None
+    return ip_network((_address(packed, name), length))  # refuses host bits and lengths
+
+
 def _address(packed: bytes, name: str) -> Address:
     _require(len(packed) in (4, 16), f"{name} has {len(packed)} bytes, not 4 or 16")
     return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
@@ -350,7 +406,7 @@ def _required_socket(row: pb.FlowRow | pb.BindingRow | pb.PeerRow | pb.EndpointR
 
 
 def _optional_socket(
-    row: pb.FlowRow | pb.BindingRow | pb.PeerRow | pb.EndpointRow, name: str
+    row: pb.FlowRow | pb.BindingRow | pb.PeerRow | pb.EndpointRow | pb.OverrideRow, name: str
 ) -> Socket | None:
     if not row.HasField(name):  # type: ignore[arg-type]  # the name is one of the row's own
         return None
@@ -365,6 +421,7 @@ def _same_family(first: Socket, second: Socket | None, name: str) -> Socket | No
     return second
 
 
-def _read_target(row: pb.FlowRow | pb.BindingRow) -> Target:
-    _require(row.HasField("target"), "target is missing")
-    return Target(_enum(TargetKind, row.target.kind, "target kind"), _number(row.target.id, "target"))
+def _read_target(row: pb.FlowRow | pb.BindingRow | pb.ArtpRow, name: str) -> Target:
+    _require(row.HasField(name), f"{name} is missing")  # type: ignore[arg-type]  # one of the row's own
+    message: pb.TargetRef = getattr(row, name)
+    return Target(_enum(TargetKind, message.kind, f"{name} kind"), _number(message.id, name))

@@ -87,6 +87,8 @@ class DataPlane(Protocol):
     name: str
     edge: bool
     """It has no guests: no bindings, no rows of kind guest (P4)."""
+    artp: bool
+    """It reads ARTP."""
     virtual_time: bool
     """``Arrival.wait`` costs no real time."""
     shortest_frame: int
@@ -100,6 +102,7 @@ class DataPlane(Protocol):
 class OraclePlane:
     name = "oracle"
     edge = False
+    artp = True
     virtual_time = True
     shortest_frame = 0
 

@@ -101,12 +101,13 @@ def _ip_length(frame: bytes) -> int:
 
 @dataclass(frozen=True)
 class Case:
-    """``edge``: it holds on a unit without guests too. ``waits``: time passes in it."""
+    """``edge``: it holds on a unit without guests too. ``artp``: ARTP is spoken. ``waits``: time passes."""
 
     name: str
     requirements: tuple[str, ...]
     edge: bool
     script: Script
+    artp: bool = False
 
     @property
     def waits(self) -> bool:
@@ -120,11 +121,13 @@ class Case:
 CASES: list[Case] = []
 
 
-def case(*requirements: str, edge: bool) -> Callable[[Callable[[], Script]], Callable[[], Script]]:
+def case(
+    *requirements: str, edge: bool, artp: bool = False
+) -> Callable[[Callable[[], Script]], Callable[[], Script]]:
     """Register a golden case: the function returns its script, its name is the case's."""
 
     def register(write: Callable[[], Script]) -> Callable[[], Script]:
-        CASES.append(Case(write.__name__, requirements, edge, write()))
+        CASES.append(Case(write.__name__, requirements, edge, write(), artp))
         return write
 
     return register

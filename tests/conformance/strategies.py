@@ -16,6 +16,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
 from controller.steering.model import (
     Address,
+    Artp,
     Binding,
     BindingKey,
     Channel,
@@ -29,6 +30,8 @@ from controller.steering.model import (
     LinkScope,
     Mac,
     Network,
+    NextHop,
+    Override,
     Peer,
     PeerKey,
     Selector,
@@ -41,6 +44,7 @@ from controller.steering.model import (
     Unit,
     Unmatched,
 )
+from tests.conformance.artp_packet import CHOSEN, CLOSE, CONTROL, DATA, ORDER, ArtpPacket
 from tests.conformance.frames import Frame
 from tests.conformance.network import (
     DEVICES,
@@ -69,6 +73,8 @@ GROUPS = {4: {8: 1, 16: 2, 32: 4}, 6: {40: 1, 48: 2}}
 CHANNELS = {4: (1, 2, 3), 6: (4, 5)}
 FORKS = {4: 1, 6: 2}
 ENDPOINTS = {4: (1, 2, 3, 4), 6: (5, 6)}
+ARTP = {4: (1, 2), 6: (3,)}
+INSTANCES = (0, 0, 1, 2, 3)
 NOWHERE = 99
 """The number of no row."""
 UNITS = range(1, 4)
@@ -95,7 +101,14 @@ def mostly(version: int, choices: tuple[tuple[int, ...], tuple[int, ...]]) -> Se
 
 
 @cache
-def targets(version: int) -> SearchStrategy[Target]:
+def targets(version: int, artp: bool) -> SearchStrategy[Target]:
+    """With ``artp`` also rows of ARTP."""
+    rows = st.builds(Target, st.just(TargetKind.ARTP), mostly(version, (ARTP[4], ARTP[6])))
+    return st.one_of(plain_targets(version), plain_targets(version), rows) if artp else plain_targets(version)
+
+
+@cache
+def plain_targets(version: int) -> SearchStrategy[Target]:
     channels = mostly(version, (CHANNELS[4], CHANNELS[6]))
     forks = mostly(version, ((FORKS[4],), (FORKS[6],)))
     return st.one_of(
@@ -129,24 +142,24 @@ def endpoints(draw: DrawFn, version: int, guests: bool) -> Endpoint:
 
 
 @composite
-def flows(draw: DrawFn) -> tuple[FlowKey, Flow]:
+def flows(draw: DrawFn, artp: bool) -> tuple[FlowKey, Flow]:
     destination = draw(sockets(PUBLIC + INSIDE))
     version = destination.address.version
     source = draw(st.none() | sockets(OUTSIDE, version))
     scope = draw(st.sampled_from((LinkScope.OUTSIDE, LinkScope.NODE, LinkScope.OUTSIDE | LinkScope.NODE)))
     permitted = draw(st.none() | st.sampled_from(PREFIXES[version]))
-    return FlowKey(17, destination, source), Flow(draw(targets(version)), scope, permitted)
+    return FlowKey(17, destination, source), Flow(draw(targets(version, artp)), scope, permitted)
 
 
 @composite
-def bindings(draw: DrawFn) -> tuple[BindingKey, Binding]:
+def bindings(draw: DrawFn, artp: bool) -> tuple[BindingKey, Binding]:
     device = draw(st.sampled_from((VM0, VM1)))
     source = draw(sockets(GUESTS[device][0]))
-    return BindingKey(LinkKey(device), source), Binding(draw(targets(source.address.version)))
+    return BindingKey(LinkKey(device), source), Binding(draw(targets(source.address.version, artp)))
 
 
 @composite
-def peers(draw: DrawFn, guests: bool) -> tuple[PeerKey, Peer]:
+def peers(draw: DrawFn, guests: bool, artp: bool) -> tuple[PeerKey, Peer]:
     local = draw(sockets(PUBLIC + (GUEST0 + GUEST1) * guests))
     version = local.address.version
     remote = draw(sockets(OUTSIDE + (GUEST0 + GUEST1) * guests, version))
@@ -158,21 +171,51 @@ def peers(draw: DrawFn, guests: bool) -> tuple[PeerKey, Peer]:
         PEER_MACS[device],
         draw(st.none() | sockets(PUBLIC, version)),
         draw(st.sampled_from((1500, 1500, 80))),
+        artp and draw(st.booleans()),
     )
     return PeerKey(local, remote), row
 
 
-SELECTORS = st.sampled_from((Selector.ZERO, Selector.COUNTER, Selector.HASH, Selector.INSTANCE))
+@composite
+def artp_rows(draw: DrawFn, version: int) -> Artp:
+    some = st.none() | plain_targets(version)
+    permitted = st.sampled_from((None, *PREFIXES[version] * 3, *PREFIXES[10 - version]))
+    override = st.builds(
+        Override, permitted, mostly(version, (CHANNELS[4], CHANNELS[6])), st.none() | sockets(PUBLIC, version)
+    )
+    target = draw(st.sampled_from((draw(plain_targets(version)),) * 6 + (None,)))
+    return Artp(target, draw(some), draw(some), draw(some), draw(st.none() | override))
 
 
 @composite
-def tables(draw: DrawFn, guests: bool = True) -> Tables:
-    """The rows of one unit; ``guests=False`` for a switch."""
+def next_hops(draw: DrawFn) -> NextHop:
+    device = draw(st.sampled_from((WAN, LAN)))
+    vlan, mtu = draw(st.sampled_from((0, 0, 5))), draw(st.sampled_from((1500, 1500, 130)))
+    return NextHop(device, vlan, OWN_MACS[device], PEER_MACS[device], mtu)
+
+
+SELECTORS = st.sampled_from(Selector)
+
+
+@composite
+def channel_rows(draw: DrawFn, version: int, artp: bool) -> Channel:
+    group = draw(st.sampled_from(tuple(GROUPS[version])))
+    member = draw(st.sampled_from(INSTANCES)) if artp else 0
+    return Channel(draw(SELECTORS), GROUPS[version][group] - 1, group, session=1, member=member)
+
+
+@composite
+def tables(draw: DrawFn, guests: bool = True, artp: bool | None = None) -> Tables:
+    """The rows of one unit; ``guests=False`` for a switch; ``artp``: of ARTP too (None: if with guests)."""
+    artp = guests if artp is None else artp
     rows = Tables(link=links(draw(st.sampled_from(Unmatched)), guests))
-    rows.flow = dict(draw(st.lists(flows(), min_size=2, max_size=6)))
-    rows.peer = dict(draw(st.lists(peers(guests), max_size=2)))
+    rows.flow = dict(draw(st.lists(flows(artp), min_size=2, max_size=6)))
+    rows.peer = dict(draw(st.lists(peers(guests, artp), max_size=2)))
     if guests:
-        rows.binding = dict(draw(st.lists(bindings(), min_size=1, max_size=4)))
+        rows.binding = dict(draw(st.lists(bindings(artp), min_size=1, max_size=4)))
+        if artp:
+            for key in (LinkKey(VM0), LinkKey(VM1)):
+                rows.link[key] = replace(rows.link[key], instance=draw(st.sampled_from(INSTANCES)))
     for version in (4, 6):
         channels = mostly(version, (CHANNELS[4], CHANNELS[6]))
         branches = draw(st.lists(channels, min_size=1, max_size=5))
@@ -180,8 +223,10 @@ def tables(draw: DrawFn, guests: bool = True) -> Tables:
             ForkKey(FORKS[version], copy): ForkBranch(branch) for copy, branch in enumerate(branches)
         }
         for channel in CHANNELS[version]:
-            group = draw(st.sampled_from(tuple(GROUPS[version])))
-            rows.channel[channel] = Channel(draw(SELECTORS), GROUPS[version][group] - 1, group, session=1)
+            rows.channel[channel] = draw(channel_rows(version, artp))
+        for number in ARTP[version] if artp else ():
+            if not draw(seldom):
+                rows.artp[number] = draw(artp_rows(version))
         numbers = mostly(version, (ENDPOINTS[4], ENDPOINTS[6]))
         for group, size in GROUPS[version].items():
             for index in range(size):
@@ -189,6 +234,8 @@ def tables(draw: DrawFn, guests: bool = True) -> Tables:
                     rows.slot[SlotKey(group, index)] = Slot(draw(numbers), draw(st.none() | numbers))
         for number in ENDPOINTS[version]:
             rows.endpoint[number] = draw(endpoints(version, guests))
+    if artp:
+        rows.next_hop = {each: draw(next_hops()) for each in OUTSIDE if draw(st.booleans())}
     for unit in UNITS:
         if not draw(seldom):
             rows.unit[unit] = Unit(draw(st.booleans()))
@@ -318,12 +365,62 @@ def arp_frames(draw: DrawFn, device: str) -> bytes:
     return frame[: draw(st.sampled_from((None, None, None, 41, 20)))]
 
 
+@composite
+def artp_loads(draw: DrawFn, version: int) -> bytes:
+    """Mostly right, and seldom with one field that is not."""
+    kind = draw(st.sampled_from((DATA, DATA, DATA, CLOSE, 1, 2, 4, 7)))
+    flags = draw(st.sampled_from((0, ORDER, CONTROL, CHOSEN)))
+    if kind not in (DATA, CLOSE):
+        flags &= ~CONTROL
+    fragments = draw(st.sampled_from((1, 1, 2, 64))) if kind == DATA else 0
+    packet = ArtpPacket(
+        kind,
+        flags,
+        draw(st.sampled_from((0, 1, 2, 3, 0xFFFFFFFF))),
+        draw(st.integers(0, fragments - 1)) if fragments else 0,
+        fragments,
+        draw(st.sampled_from((*INSTANCES, 0x100, 0xFFFF))),
+        tuple(draw(st.lists(sockets(OUTSIDE + PUBLIC, version), max_size=4))),
+        draw(st.sampled_from((b"", b"x", b"body"))),
+    )
+    if draw(seldom):
+        faults: dict[str, SearchStrategy[object]] = {
+            "type": st.integers(0, 15),
+            "flags": st.integers(0, 255),
+            "fragment": st.sampled_from((1, 2, 64, 0xFFFF)),
+            "fragments": st.sampled_from((0, 1, 65, 0xFFFF)),
+            "version": st.integers(0, 15),
+            "length": st.integers(0, 300),
+            "count": st.integers(0, 255),
+            "zeros": st.binary(min_size=5, max_size=5),
+            "cut": st.integers(0, 60),
+            "destinations": st.just(
+                (Socket(address("2001:db8:1::7"), 1), Socket(address("198.51.100.7"), 2))
+            ),
+        }
+        fault = draw(st.sampled_from(list(faults)))
+        packet = replace(packet, **{fault: draw(faults[fault])})  # type: ignore[arg-type]
+    return packet.build()
+
+
 MACS = st.sampled_from(
     [*OWN_MACS.values(), *PEER_MACS.values(), Mac(b"\xff" * 6), Mac(b"\x01\0\x5e\0\0\x01")]
 )
 
 
-LIKELY_FAULTS = ("udp_checksum", "source_mac", "destination_mac", "fragment", "protocol", "protocol")
+BAD_SOURCES = {
+    4: tuple(map(address, ("0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"))),
+    6: tuple(map(address, ("::", "::1", "ff02::1"))),
+}
+LIKELY_FAULTS = (
+    "source",
+    "udp_checksum",
+    "source_mac",
+    "destination_mac",
+    "fragment",
+    "protocol",
+    "protocol",
+)
 
 
 @composite
@@ -332,6 +429,7 @@ def broken(draw: DrawFn, frame: Frame) -> Frame:
     faults: dict[str, SearchStrategy[object]] = {
         "destination_mac": MACS,
         "source_mac": MACS,
+        "source": st.sampled_from(BAD_SOURCES[frame.source.version]),
         "source_port": st.integers(0, 65535),
         "destination_port": st.integers(0, 65535),
         "vlan": st.sampled_from((None, 0, 0xE000, 5, 0x2005, 7, 99)),
@@ -360,14 +458,24 @@ def broken(draw: DrawFn, frame: Frame) -> Frame:
     return frame
 
 
+def _speaks_artp(rows: Tables, frame: Frame) -> bool:
+    """Whether ARTP is expected of a frame that was not broken."""
+    source = Socket(frame.source, frame.source_port)
+    destination = Socket(frame.destination, frame.destination_port)
+    found = [row.target for key, row in rows.flow.items() if key.destination == destination]
+    found += [row.target for key, row in rows.binding.items() if key.source == source]
+    peers = [row.artp for key, row in rows.peer.items() if key.local == source]
+    return any(peers) or any(target.kind is TargetKind.ARTP for target in found)
+
+
 ETHERTYPES = st.sampled_from((b"\x88\xcc", b"\x08\0", b"\x86\xdd", b"\x08\x06", b"\0\x26"))
 
 
 @composite
-def arrivals(draw: DrawFn, rows: Tables, guests: bool, waits: bool) -> Arrival:
+def arrivals(draw: DrawFn, rows: Tables, guests: bool, artp: bool, waits: bool) -> Arrival:
     wait = draw(st.sampled_from((0.0, 0.0, 0.0, 0.5, 1.5, 30.0, 61.0))) if waits else 0.0
     kinds = (
-        ["flow"] * 6 + ["answer"] * 3 + ["any", "noise"] + ["binding"] * 3 * guests + ["house"] * 2 * guests
+        ["flow"] * 9 + ["answer"] * 3 + ["any", "noise"] + ["binding"] * 3 * guests + ["house"] * 2 * guests
     )
     kind = draw(st.sampled_from(kinds))
     if kind == "noise":
@@ -385,15 +493,17 @@ def arrivals(draw: DrawFn, rows: Tables, guests: bool, waits: bool) -> Arrival:
         "any": any_frames(guests),
     }[kind]
     device, frame = draw(strategy)
-    frame = draw(broken(replace(frame, load=draw(LOADS), ttl=draw(TTLS))))
+    likely = _speaks_artp(rows, frame) != draw(seldom)
+    load = draw(artp_loads(frame.source.version) if artp and likely else LOADS)
+    frame = draw(broken(replace(frame, load=load, ttl=draw(TTLS))))
     return Arrival(device, frame.build(), wait)
 
 
 @composite
-def writes(draw: DrawFn, rows: Tables, guests: bool) -> Write:
+def writes(draw: DrawFn, rows: Tables, guests: bool, artp: bool) -> Write:
     """The control unit changes or deletes a row; often one that a fork's copies depend on."""
-    tables = ("fork", "fork", "channel", "slot", "endpoint", "flow", "peer") + ("binding",) * guests
-    table = draw(st.sampled_from(tables))
+    tables = ["fork", "fork", "channel", "slot", "endpoint", "flow", "peer"]
+    table = draw(st.sampled_from(tables + ["binding"] * guests + ["artp", "next_hop"] * artp))
     version = draw(st.sampled_from((4, 4, 6)))
     key: object
     row: object
@@ -401,9 +511,7 @@ def writes(draw: DrawFn, rows: Tables, guests: bool) -> Write:
         key = ForkKey(FORKS[version], draw(st.integers(0, 4)))
         row = ForkBranch(draw(mostly(version, (CHANNELS[4], CHANNELS[6]))))
     elif table == "channel":
-        key = draw(st.sampled_from(CHANNELS[version]))
-        group = draw(st.sampled_from(tuple(GROUPS[version])))
-        row = Channel(draw(SELECTORS), GROUPS[version][group] - 1, group, session=1)
+        key, row = draw(st.sampled_from(CHANNELS[version])), draw(channel_rows(version, artp))
     elif table == "slot":
         group = draw(st.sampled_from(tuple(GROUPS[version])))
         key = SlotKey(group, draw(st.integers(0, GROUPS[version][group] - 1)))
@@ -412,11 +520,15 @@ def writes(draw: DrawFn, rows: Tables, guests: bool) -> Write:
     elif table == "endpoint":
         key, row = draw(st.sampled_from(ENDPOINTS[version])), draw(endpoints(version, guests))
     elif table == "flow":
-        key, row = draw(st.one_of(flows(), st.sampled_from(list(rows.flow.items()))))
+        key, row = draw(st.one_of(flows(artp), st.sampled_from(list(rows.flow.items()))))
     elif table == "peer":
-        key, row = draw(peers(guests))
+        key, row = draw(peers(guests, artp))
+    elif table == "artp":
+        key, row = draw(st.sampled_from(ARTP[version])), draw(artp_rows(version))
+    elif table == "next_hop":
+        key, row = draw(st.sampled_from(OUTSIDE)), draw(next_hops())
     else:
-        key, row = draw(bindings())
+        key, row = draw(bindings(artp))
     return Write(table, key, None if draw(st.integers(0, 3)) == 0 else row)
 
 
@@ -424,15 +536,17 @@ def writes(draw: DrawFn, rows: Tables, guests: bool) -> Write:
 def worlds(
     draw: DrawFn,
     guests: bool = True,
+    artp: bool | None = None,
     waits: bool = True,
     shortest_frame: int = 0,
     least: int = 10,
     most: int = 40,
 ) -> tuple[Tables, list[Event]]:
     """Tables, and events that happen to them."""
-    rows = draw(tables(guests))
+    artp = guests if artp is None else artp
+    rows = draw(tables(guests, artp))
     deaths = st.builds(SetAlive, st.sampled_from(UNITS), st.booleans())
-    arrival = arrivals(rows, guests, waits).filter(lambda event: len(event.frame) >= shortest_frame)
-    orders = [deaths, writes(rows, guests)]
+    arrival = arrivals(rows, guests, artp, waits).filter(lambda event: len(event.frame) >= shortest_frame)
+    orders = [deaths, writes(rows, guests, artp)]
     events = draw(st.lists(st.one_of(*[arrival] * 10, *orders), min_size=least, max_size=most))
     return rows, events

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from controller.steering.drops import Drop
-from tests.conformance.golden import answers, channels, flows, frames, housekeeping
+from tests.conformance.golden import answers, artp, channels, flows, frames, housekeeping
 from tests.conformance.plane import DataPlane, check
 from tests.conformance.script import CASES, Case
 
-assert answers and channels and flows and frames and housekeeping  # they fill CASES
+assert answers and artp and channels and flows and frames and housekeeping  # they fill CASES
 
 ELSEWHERE = {
     Drop.DEVICE_DROP,  # a device's doing: on real devices only
@@ -27,6 +27,8 @@ def _parameter(case: Case) -> object:
 def test_golden_case(case: Case, plane: DataPlane) -> None:
     if plane.edge and not case.edge:
         pytest.skip(f"{plane.name} has no guests")
+    if case.artp and not plane.artp:
+        pytest.skip(f"{plane.name} does not read ARTP yet")
     if case.waits and not plane.virtual_time:
         pytest.skip(f"{plane.name} has no time of its own to wait in")
     if case.shortest_frame < plane.shortest_frame:

@@ -22,6 +22,7 @@ PATIENCE = 10.0
 class XdpLive:
     name = "xdp_live"
     edge = False
+    artp = True
     virtual_time = False
     shortest_frame = 14
 

@@ -10,6 +10,7 @@ from controller.steering.model import ForkKey, Tables
 from controller.steering.outcome import Counters, PacketCount
 from ebpf import loader
 from ebpf.loader import Sizes, SteeringProgram, TestOutcome, Verdict
+from ebpf.outcome import OverrideCopy
 from tests.conformance.network import DEVICES
 from tests.conformance.plane import (
     START,
@@ -28,6 +29,8 @@ SMALL = Sizes(
     binding=64,
     peer=64,
     learnt=1024,
+    artp=64,
+    next_hop=64,
     fork=128,
     branch=256,
     channel=256,
@@ -42,6 +45,7 @@ SMALL = Sizes(
 class XdpTestRun:
     name = "xdp_test_run"
     edge = False
+    artp = True
     virtual_time = True
     shortest_frame = 14
 
@@ -62,10 +66,9 @@ class XdpTestRun:
 def _receive(program: SteeringProgram, device: str, frame: bytes, now: float) -> Observation:
     first = program.run(device, frame, now=now)
     outcomes = [first]
-    if first.fork is not None:
+    if first.copies:
         outcomes = [
-            program.run(device, frame, copy=ForkKey(first.fork, copy), wild=first.wild, now=now)
-            for copy in range(first.copies)
+            program.run(device, first.frame, copy=copy, first=first, now=now) for copy in _copies(first)
         ]
     sent: list[Sent] = []
     drops: list[Drop] = []
@@ -80,6 +83,12 @@ def _receive(program: SteeringProgram, device: str, frame: bytes, now: float) ->
             case _:
                 raise AssertionError(f"no fate: {outcome}")
     return observation(sent, drops, first.verdict is Verdict.PASS)
+
+
+def _copies(first: TestOutcome) -> list[ForkKey | OverrideCopy]:
+    if first.fork is None:
+        return [OverrideCopy(first.copies, copy) for copy in range(first.copies)]
+    return [ForkKey(first.fork, copy) for copy in range(first.copies)]
 
 
 def order(program: SteeringProgram, event: SetAlive | Write) -> None:

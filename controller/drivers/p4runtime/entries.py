@@ -1,15 +1,17 @@
 """Steering rows as entries of the P4 pipeline's tables, and back: data in, data out.
 
-Keys and parameters stand in the order of ``p4/v1model/steering.p4``; all matches are exact.  It differs from
-the model in this: rows of ``flow`` without a source stand in ``flow_wild``; the row of a fork's copy 0 also
-tells the number of copies, which is the number of the multicast group that makes them; a slot without a
-backup has the backup 0, which is no endpoint's number.
+Keys and parameters stand in the order of ``p4/shared/tables.p4``; all matches are exact.  It differs from
+the model in this: ``flow`` and ``peer`` are for IPv4, ``flow6`` and ``peer6`` for IPv6; rows of flows without a
+source stand in ``flow_wild`` and ``flow6_wild`` and tell whether there are others; the row of a fork's copy 0
+also tells the number of copies, which is the number of the multicast group that makes them; a slot without a
+backup has the backup 0, which is no endpoint's number; the row of a channel without a choice holds its slot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from controller.steering.model import (
@@ -47,6 +49,16 @@ FORK_BRANCHES = 256
 CHANNEL_SIZE = 16384
 GROUP_SIZE = 65536
 """Of the same file: numbers of channels and groups index counters and registers, and lie below."""
+PEERS = ("peer", "peer6")
+
+
+class Sources(IntEnum):
+    """``SOURCES_*`` of ``p4/shared/headers.p4``: which rows a flow's destination has."""
+
+    ALL = 1
+    SOME = 2
+    """This one for all sources, others for single ones."""
+    ONE = 3
 
 
 class NotForSwitches(DipronnError):
@@ -99,12 +111,17 @@ def encode(tables: Tables, ports: Ports) -> Entries:
     entries: Entries = {}
     for binding_key in tables.binding:
         raise NotForSwitches(f"binding {binding_key}: a switch has no guests")
+    for artp in tables.artp:
+        raise NotForSwitches(f"artp row {artp}: switches do not read ARTP yet; distribute it on a unit")
     for link_key, link in tables.link.items():
         entries[EntryKey("link", (ports.number(link_key.device), link_key.vlan))] = _link(link_key, link)
+    singled = {key.destination for key in tables.flow if key.source is not None}
     for flow_key, flow in tables.flow.items():
-        entries[_flow_key(flow_key)] = _flow(flow_key, flow)
+        sources = Sources.SOME if flow_key.destination in singled else Sources.ALL
+        sources = sources if flow_key.source is None else Sources.ONE
+        entries[_flow_key(flow_key)] = _flow(flow_key, flow, sources)
     for peer_key, peer in tables.peer.items():
-        entries[encode_peer_key(peer_key)] = encode_peer(peer, ports)
+        entries[encode_peer_key(peer_key)] = encode_peer(peer_key, peer, ports)
     for fork_key, branch in tables.fork.items():
         copies = _copies(tables, fork_key.fork) if fork_key.copy == 0 else 0
         entries[EntryKey("fork", (fork_key.fork, fork_key.copy))] = Action("branch", (branch.channel, copies))
@@ -114,12 +131,11 @@ def encode(tables: Tables, ports: Ports) -> Entries:
                 f"channel {number}, group {channel.group}: a switch has channels below {CHANNEL_SIZE} "
                 f"and groups below {GROUP_SIZE}"
             )
-        numbers = (channel.selector, channel.mask, channel.group, channel.session, channel.control_group)
-        entries[EntryKey("channel", (number,))] = Action("set_channel", tuple(map(int, numbers)))
-    for slot_key, slot in tables.slot.items():
-        entries[EntryKey("slot", (slot_key.group, slot_key.index))] = Action(
-            "set_slot", (slot.endpoint, slot.backup or 0)
+        entries[EntryKey("channel", (number,))] = _channel(
+            channel, tables.slot.get(SlotKey(channel.group, 0))
         )
+    for slot_key, slot in tables.slot.items():
+        entries[EntryKey("slot", (slot_key.group, slot_key.index))] = Action("set_slot", _slot(slot))
     for number, endpoint in tables.endpoint.items():
         if endpoint.device:
             entries[EntryKey("endpoint", (number,))] = _endpoint(number, endpoint, ports)
@@ -141,12 +157,12 @@ def encode_unit(unit: Unit) -> Action:
 def encode_peer_key(key: PeerKey) -> EntryKey:
     six, local = _address(key.local.address)
     remote = _address(key.remote.address)[1]
-    return EntryKey("peer", (six, local, key.local.port, remote, key.remote.port))
+    return EntryKey(f"peer{six}", (local, key.local.port, remote, key.remote.port))
 
 
-def encode_peer(peer: Peer, ports: Ports) -> Action:
+def encode_peer(key: PeerKey, peer: Peer, ports: Ports) -> Action:
     return Action(
-        "answer",
+        f"answer{_address(key.local.address)[0]}",
         (
             ports.number(peer.device),
             peer.vlan,
@@ -169,12 +185,12 @@ def _flow_key(key: FlowKey) -> EntryKey:
         raise NotForSwitches(f"flow {key}: only UDP is steered")
     six, destination = _address(key.destination.address)
     if key.source is None:
-        return EntryKey("flow_wild", (six, destination, key.destination.port))
+        return EntryKey(f"flow{six}_wild", (destination, key.destination.port))
     source = _address(key.source.address)[1]
-    return EntryKey("flow", (six, destination, key.destination.port, source, key.source.port))
+    return EntryKey(f"flow{six}", (destination, key.destination.port, source, key.source.port))
 
 
-def _flow(key: FlowKey, flow: Flow) -> Action:
+def _flow(key: FlowKey, flow: Flow, sources: Sources) -> Action:
     network = mask = 0
     if flow.permitted_source is not None:
         if flow.permitted_source.version != key.destination.address.version:
@@ -182,7 +198,20 @@ def _flow(key: FlowKey, flow: Flow) -> Action:
                 f"flow {key}: the permitted source {flow.permitted_source} is of another family"
             )
         network, mask = int(flow.permitted_source.network_address), int(flow.permitted_source.netmask)
-    return Action("set_target", (int(flow.target.kind), flow.target.id, int(flow.links), network, mask))
+    action = f"to_{flow.target.kind.name.lower()}{_address(key.destination.address)[0]}"
+    return Action(action, (flow.target.id, int(flow.links), network, mask, sources))
+
+
+def _channel(channel: Channel, slot: Slot | None) -> Action:
+    """``slot``: of the group's index 0, to which a channel without a choice leads."""
+    notes = (channel.mask, channel.group, channel.session, channel.member)
+    if channel.selector is Selector.ZERO and slot is not None:
+        return Action("lead", (*_slot(slot), *notes))
+    return Action("set_channel", (int(channel.selector), *notes))
+
+
+def _slot(slot: Slot) -> tuple[int, int]:
+    return slot.endpoint, slot.backup or 0
 
 
 def _copies(tables: Tables, fork: int) -> int:
@@ -200,14 +229,13 @@ def _endpoint(number: int, endpoint: Endpoint, ports: Ports) -> Action:
         raise NotForSwitches(f"endpoint {number}: a switch has no {endpoint.kind.name.lower()} behind it")
     six, destination = _address(endpoint.destination.address)
     return Action(
-        "set_endpoint",
+        f"set_endpoint{six}",
         (
             int(endpoint.kind),
             ports.number(endpoint.device),
             endpoint.vlan,
             _mac(endpoint.source_mac),
             _mac(endpoint.destination_mac),
-            six,
             destination,
             endpoint.destination.port,
             *_source(endpoint.source),
@@ -222,9 +250,9 @@ def _source(source: Socket | None) -> tuple[int, int, int]:
     return (0, 0, 0) if source is None else (1, _address(source.address)[1], source.port)
 
 
-def _address(address: Address) -> tuple[int, int]:
-    """Whether it is of IPv6; its number."""
-    return int(address.version == 6), int(address)
+def _address(address: Address) -> tuple[str, int]:
+    """What the names of tables and actions for its family end with; its number."""
+    return "6" if address.version == 6 else "", int(address)
 
 
 def _mac(mac: Mac) -> int:
@@ -245,11 +273,12 @@ def decode(entries: Entries, ports: Ports) -> Tables:
                 tables.link[LinkKey(ports.name(match[0]), match[1])] = Link(
                     LinkKind(kind), _read_mac(mac), Unmatched(unmatched)
                 )
-            case "flow" | "flow_wild":
-                tables.flow[_read_flow_key(match)] = _read_flow(match[0], values)
-            case "peer":
-                six = match[0]
-                local, remote = _read_socket(six, *match[1:3]), _read_socket(six, *match[3:5])
+            case "flow" | "flow_wild" | "flow6" | "flow6_wild":
+                six = "6" in key.table
+                tables.flow[_read_flow_key(six, match)] = _read_flow(six, action)
+            case table if table in PEERS:
+                six = table == "peer6"
+                local, remote = _read_socket(six, *match[:2]), _read_socket(six, *match[2:])
                 tables.peer[PeerKey(local, remote)] = Peer(
                     ports.name(next(values)),
                     next(values),
@@ -261,12 +290,12 @@ def decode(entries: Entries, ports: Ports) -> Tables:
             case "fork":
                 tables.fork[ForkKey(*match)] = ForkBranch(next(values))
             case "channel":
-                tables.channel[match[0]] = Channel(Selector(next(values)), *values)
+                tables.channel[match[0]] = _read_channel(action)
             case "slot":
                 endpoint, backup = values
                 tables.slot[SlotKey(*match)] = Slot(endpoint, backup or None)
             case "endpoint":
-                tables.endpoint[match[0]] = _read_endpoint(values, ports)
+                tables.endpoint[match[0]] = _read_endpoint(action, ports)
             case "unit":
                 tables.unit[match[0]] = Unit(action.name == "alive")
             case other:
@@ -287,23 +316,30 @@ def _without_any(flow: Flow) -> Flow:
     return replace(flow, permitted_source=None) if anyone else flow
 
 
-def _read_flow_key(match: tuple[int, ...]) -> FlowKey:
-    six = match[0]
-    source = _read_socket(six, *match[3:5]) if len(match) > 3 else None
-    return FlowKey(UDP, _read_socket(six, *match[1:3]), source)
+def _read_flow_key(six: bool, match: tuple[int, ...]) -> FlowKey:
+    source = _read_socket(six, *match[2:]) if len(match) > 2 else None
+    return FlowKey(UDP, _read_socket(six, *match[:2]), source)
 
 
-def _read_flow(six: int, values: Iterator[int]) -> Flow:
-    kind, target, links, network, mask = values
+def _read_flow(six: bool, action: Action) -> Flow:
+    target, links, network, mask, _ = action.parameters
     permitted: Network | None = None
     if mask:
         permitted = ip_network((_read_address(six, network), mask.bit_count()))
-    return Flow(Target(TargetKind(kind), target), LinkScope(links), permitted)
+    kind = TargetKind[action.name.removeprefix("to_").removesuffix("6").upper()]
+    return Flow(Target(kind, target), LinkScope(links), permitted)
 
 
-def _read_endpoint(values: Iterator[int], ports: Ports) -> Endpoint:
-    kind, port, vlan, source_mac, destination_mac, six, destination, destination_port = (
-        next(values) for _ in range(8)
+def _read_channel(action: Action) -> Channel:
+    if action.name == "lead":
+        return Channel(Selector.ZERO, *action.parameters[2:])
+    return Channel(Selector(action.parameters[0]), *action.parameters[1:])
+
+
+def _read_endpoint(action: Action, ports: Ports) -> Endpoint:
+    six, values = action.name == "set_endpoint6", iter(action.parameters)
+    kind, port, vlan, source_mac, destination_mac, destination, destination_port = (
+        next(values) for _ in range(7)
     )
     source = _read_source(six, values)
     mtu, unit = values
@@ -321,16 +357,16 @@ def _read_endpoint(values: Iterator[int], ports: Ports) -> Endpoint:
     )
 
 
-def _read_source(six: int, values: Iterator[int]) -> Socket | None:
+def _read_source(six: bool, values: Iterator[int]) -> Socket | None:
     written, address, port = next(values), next(values), next(values)
     return _read_socket(six, address, port) if written else None
 
 
-def _read_socket(six: int, address: int, port: int) -> Socket:
+def _read_socket(six: bool, address: int, port: int) -> Socket:
     return Socket(_read_address(six, address), port)
 
 
-def _read_address(six: int, number: int) -> Address:
+def _read_address(six: bool, number: int) -> Address:
     return IPv6Address(number) if six else IPv4Address(number)
 
 

@@ -348,7 +348,7 @@ def test_the_test_build_sends_nothing_and_tells_what_it_did() -> None:
         assert host_of(sent.frame) == 1
         forked = program.run("wan", datagram(5001))
         assert (forked.fork, forked.copies, forked.wild) == (1, 2, True)
-        copy = program.run("wan", datagram(5001), copy=ForkKey(1, 1), wild=forked.wild)
+        copy = program.run("wan", datagram(5001), copy=ForkKey(1, 1), first=forked)
         assert (copy.device, copy.channel, host_of(copy.frame)) == ("wan", 2, 2)
         assert program.run("wan", datagram(7)).reason is Drop.NO_FLOW
         with pytest.raises(ValueError, match="no frame shorter"):

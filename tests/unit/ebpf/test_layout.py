@@ -101,6 +101,8 @@ def test_constants_that_stand_in_both_are_equal() -> None:
     text = HEADER.read_text()
     for name in (
         "TARGET_FORK",
+        "TARGET_ARTP",
+        "OVERRIDE_PLANS",
         "ANY_SOURCE",
         "UNIT_DEAD",
         "UNIT_ALIVE",

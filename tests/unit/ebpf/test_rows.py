@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from controller.steering.model import (
     Address,
+    Artp,
     Binding,
     BindingKey,
     Channel,
@@ -22,6 +23,8 @@ from controller.steering.model import (
     LinkKind,
     LinkScope,
     Mac,
+    NextHop,
+    Override,
     Peer,
     PeerKey,
     Selector,
@@ -54,7 +57,8 @@ vlans = st.integers(0, 4094)
 macs = st.builds(Mac, st.binary(min_size=6, max_size=6))
 v4: st.SearchStrategy[Address] = st.integers(1, 2**32 - 1).map(IPv4Address)
 v6: st.SearchStrategy[Address] = st.integers(1, 2**128 - 1).map(IPv6Address)
-targets = st.builds(Target, st.sampled_from(TargetKind), numbers)
+targets = st.builds(Target, st.sampled_from(TargetKind), st.integers(1, 2**30 - 1))
+plain_targets = targets.filter(lambda target: target.kind is not TargetKind.ARTP)
 families = st.sampled_from([v4, v6])
 
 
@@ -81,6 +85,7 @@ def test_links(data: st.DataObject) -> None:
         data.draw(macs),
         tuple(data.draw(st.lists(st.one_of(v4, v6), max_size=4, unique=True))),
         tuple(gateways),
+        data.draw(ports),
     )
     key = LinkKey(data.draw(devices), data.draw(vlans))
     assert there_and_back("link", key, row) == (key, row)
@@ -102,6 +107,26 @@ def test_flows(data: st.DataObject) -> None:
 
 
 @given(st.data())
+def test_artp(data: st.DataObject) -> None:
+    family = data.draw(families)
+    bits = 32 if family is v4 else 128
+    permitted = st.builds(
+        lambda address, length: ip_network((address, length), strict=False), family, st.integers(0, bits)
+    )
+    override = st.builds(Override, st.none() | permitted, numbers, st.none() | sockets(family))
+    some = st.none() | plain_targets
+    row = data.draw(st.builds(Artp, some, some, some, some, st.none() | override))
+    assert there_and_back("artp", 7, row) == (7, row)
+
+
+@given(st.data())
+def test_next_hops(data: st.DataObject) -> None:
+    row = data.draw(st.builds(NextHop, devices, vlans, macs, macs, ports))
+    key = data.draw(st.one_of(v4, st.integers(1 << 64, 2**128 - 1).map(IPv6Address)))
+    assert there_and_back("next_hop", key, row) == (key, row)
+
+
+@given(st.data())
 def test_bindings(data: st.DataObject) -> None:
     key = BindingKey(LinkKey(data.draw(devices), data.draw(vlans)), data.draw(sockets(data.draw(families))))
     row = Binding(data.draw(targets))
@@ -119,6 +144,7 @@ def test_peers(data: st.DataObject) -> None:
         data.draw(macs),
         data.draw(st.none() | end),
         data.draw(ports),
+        data.draw(st.booleans()),
     )
     assert there_and_back("peer", key, row) == (key, row)
 
@@ -148,8 +174,8 @@ def test_slots(group: int, index: int, endpoint: int, backup: int | None) -> Non
 
 
 @given(st.sampled_from(Selector), st.integers(0, 16), numbers, numbers, numbers)
-def test_channels(selector: Selector, bits: int, group: int, session: int, control: int) -> None:
-    row = Channel(selector, (1 << bits) - 1, group, session, control)
+def test_channels(selector: Selector, bits: int, group: int, session: int, member: int) -> None:
+    row = Channel(selector, (1 << bits) - 1, group, session, member)
     name, key, raw = rows.encode_channel(DEVICES, 7, row)
     assert list(rows.decode(DEVICES, "channel", name, iter([(key, raw)]))) == [(7, row)]
 
