@@ -5,7 +5,7 @@
 typedef bit<9> port_t;
 typedef bit<12> vlan_t;
 typedef bit<48> mac_t;
-typedef bit<128> address_t; // IPv4: in the low 32 bits
+typedef bit<128> address_t; // in digests: IPv4 in the low 32 bits
 typedef bit<16> socket_port_t;
 
 const bit<16> TYPE_ARP = 0x0806;
@@ -22,7 +22,10 @@ const bit<8> LINK_NODE = 2;
 const bit<8> UNMATCHED_DROP = 0;
 const bit<8> UNMATCHED_REQUEST = 2;
 
-const bit<8> TARGET_FORK = 1;
+// Which rows a flow has: one for all sources, such a one beside rows for single sources; or the row is of a single one.
+const bit<8> SOURCES_ALL = 1;
+const bit<8> SOURCES_SOME = 2;
+const bit<8> SOURCES_ONE = 3;
 
 const bit<8> SELECTOR_COUNTER = 1;
 const bit<8> SELECTOR_HASH = 2;

@@ -1,12 +1,11 @@
 // Reads Ethernet, at most one VLAN tag, IP without options, UDP. It judges nothing: a header that is cut short is
-// left invalid, and the checks that follow name the reason.
+// left invalid, and the checks that follow name the reason. What it tells beside the headers starts as 0.
 #ifndef PARSER_P4
 #define PARSER_P4
 
-parser FrameParser(packet_in packet, inout headers_t headers, out bit<1> double_tagged, out bit<1> ipv6_extension) {
+parser FrameParser(packet_in packet, inout headers_t headers, inout vlan_t vlan, inout bit<8> tag_bytes,
+                   inout bit<1> double_tagged, inout bit<1> ipv6_extension) {
     state start {
-        double_tagged = 0;
-        ipv6_extension = 0;
         packet.extract(headers.ethernet);
         transition select(headers.ethernet.type) {
             TYPE_VLAN: tag;
@@ -19,6 +18,8 @@ parser FrameParser(packet_in packet, inout headers_t headers, out bit<1> double_
 
     state tag {
         packet.extract(headers.vlan);
+        vlan = headers.vlan.id;
+        tag_bytes = 4;
         transition select(headers.vlan.type) {
             TYPE_VLAN: second_tag;
             TYPE_SERVICE_VLAN: second_tag;

@@ -20,6 +20,7 @@ from finsy.proto import p4r
 from controller.drivers.p4runtime import apply
 from controller.drivers.p4runtime.config import SwitchConfig
 from controller.drivers.p4runtime.entries import (
+    PEERS,
     Entries,
     EntryKey,
     decode,
@@ -148,7 +149,7 @@ class SwitchAgent:
                 self._slices[session], self._rows[session] = slice_, rows
         desired = self._desired()
         learnt = [
-            (key, row) for key, row in self._mirror.items() if key.table == "peer" and key not in desired
+            (key, row) for key, row in self._mirror.items() if key.table in PEERS and key not in desired
         ]
         self._peers.learn(learnt, time.monotonic())
 
@@ -271,7 +272,7 @@ class SwitchAgent:
     def _digested(self, digest: p4r.DigestList) -> None:
         if digest.digest_id == self._pipeline.digests.get("learn_t"):
             learnt = [
-                (encode_peer_key(each.key), encode_peer(each.row, self._ports))
+                (encode_peer_key(each.key), encode_peer(each.key, each.row, self._ports))
                 for each in read_learnt(digest, self._ports)
             ]
             self._peers.learn(learnt, time.monotonic())

@@ -29,8 +29,11 @@ TABLES = (
     GROUP_TABLE,
     "fork",
     "peer",
+    "peer6",
     "flow",
+    "flow6",
     "flow_wild",
+    "flow6_wild",
 )
 """In the order in which entries are inserted: who is referred to stands first, who lets packets in last."""
 BATCH = 1000

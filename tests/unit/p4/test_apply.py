@@ -54,17 +54,18 @@ def dangling(have: Entries) -> set[EntryKey]:
     wanted = set()
     for key, action in have.items():
         match key.table:
-            case "flow" | "flow_wild":
-                kind, target, *_ = action.parameters
-                wanted.add(EntryKey("fork", (target, 0)) if kind else EntryKey("channel", (target,)))
+            case "flow" | "flow_wild" | "flow6" | "flow6_wild":
+                target = action.parameters[0]
+                forked = action.name.startswith("to_fork")
+                wanted.add(EntryKey("fork", (target, 0)) if forked else EntryKey("channel", (target,)))
             case "fork":
                 wanted.add(EntryKey("channel", (action.parameters[0],)))
                 copies = action.parameters[1]
                 wanted |= {EntryKey("fork", (key.match[0], copy)) for copy in range(copies)}
                 if copies > 1:
                     wanted.add(EntryKey("multicast_group", (copies,)))
-            case "slot":
-                wanted |= {EntryKey("endpoint", (number,)) for number in action.parameters if number}
+            case "slot" | "channel" if action.name in ("set_slot", "lead"):
+                wanted |= {EntryKey("endpoint", (number,)) for number in action.parameters[:2] if number}
     return wanted - have.keys()
 
 

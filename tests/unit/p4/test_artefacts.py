@@ -13,7 +13,7 @@ import pytest
 from controller.drivers.p4runtime import entries
 from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT, P4, SOURCES, Pipeline, source_hash
 from controller.steering.drops import Drop
-from controller.steering.model import EndpointKind, LinkKind, Selector, TargetKind, Unmatched
+from controller.steering.model import EndpointKind, LinkKind, Selector, Unmatched
 from dipronn.errors import Unavailable
 
 NOT_AT_AN_EDGE = {
@@ -100,7 +100,7 @@ def test_kinds_have_their_numbers() -> None:
     for prefix, enum in (
         ("LINK", LinkKind),
         ("UNMATCHED", Unmatched),
-        ("TARGET", TargetKind),
+        ("SOURCES", entries.Sources),
         ("SELECTOR", Selector),
         ("ENDPOINT", EndpointKind),
     ):
@@ -120,5 +120,6 @@ def test_sizes_are_shared() -> None:
 
 def test_tables_have_the_names_of_the_model() -> None:
     assert set(Pipeline.load().tables) == {
-        "link", "flow", "flow_wild", "peer", "fork", "channel", "slot", "endpoint", "unit",
+        "link", "flow", "flow6", "flow_wild", "flow6_wild", "peer", "peer6", "fork", "channel", "slot", "endpoint",
+        "unit",
     }  # fmt: skip

@@ -1,0 +1,34 @@
+// The checksums of IPv4 and UDP. They are computed here and not where packets are rewritten, since p4c copies whatever
+// an action hashes into temporaries, and each temporary costs bmv2 time for every packet.
+#ifndef CHECKSUMS_P4
+#define CHECKSUMS_P4
+
+#define SUMMED { headers.ipv4.version, headers.ipv4.header_words, headers.ipv4.service, headers.ipv4.length, \
+                 headers.ipv4.identification, headers.ipv4.reserved, headers.ipv4.dont_fragment, \
+                 headers.ipv4.more_fragments, headers.ipv4.offset, headers.ipv4.ttl, headers.ipv4.protocol, \
+                 headers.ipv4.source, headers.ipv4.destination }
+
+control VerifyHeader(inout headers_t headers, inout metadata_t meta) {
+    apply {
+        verify_checksum(headers.ipv4.isValid() && headers.ipv4.header_words == 5, SUMMED, headers.ipv4.checksum,
+                        HashAlgorithm.csum16);
+    }
+}
+
+// UDP by RFC 1624, equation 3: a checksum that was wrong stays wrong. What is not rewritten, or of the other family, adds 0.
+// 0 stays 0 (on IPv4; there is none on IPv6); a computed 0 becomes 0xffff, which is the checksum of 0.
+control WriteChecksum(inout headers_t headers, inout metadata_t meta) {
+    apply {
+        update_checksum(meta.mtu != 0 && meta.not_checksum != 0xffff,
+                        { meta.not_checksum, meta.not_source, meta.not_source6, meta.not_destination,
+                          meta.not_destination6, meta.not_source_port, meta.not_destination_port, meta.new_source,
+                          meta.new_source6, meta.new_destination, meta.new_destination6, meta.new_source_port,
+                          meta.new_destination_port }, headers.udp.checksum, HashAlgorithm.csum16);
+        update_checksum(meta.mtu != 0 && meta.not_checksum != 0xffff && headers.udp.checksum == 0, { 16w0 },
+                        headers.udp.checksum, HashAlgorithm.csum16);
+        update_checksum(headers.ipv4.isValid() && meta.mtu != 0, SUMMED, headers.ipv4.checksum,
+                        HashAlgorithm.csum16);
+    }
+}
+
+#endif
