@@ -6,6 +6,7 @@ Virtual time and seeded faults: each example is a pure function of its arguments
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -35,7 +36,9 @@ def received(peer: Peer) -> list[bytes]:
 
 def pair(network: Network, **kept: Settings) -> tuple[ClientPeer, ServerPeer]:
     server = ServerPeer(network, "10.0.0.2", settings=kept.get("server", Settings()))
-    client = ClientPeer(network, "10.0.0.1", server.source, settings=kept.get("client", Settings()))
+    # Where every second packet is lost each way, ten seconds are too short for some.
+    settings = replace(kept.get("client", Settings()), connect_timeout=300.0)
+    client = ClientPeer(network, "10.0.0.1", server.source, settings=settings)
     network.run(lambda: client.connection.state is not State.OPENING)
     return client, server
 
