@@ -109,7 +109,7 @@ class Reports:
                 _log.warning("a unit was not told of a death", unit=name, dead=unit.name, error=str(result))
 
     def revive(self, unit: UnitState) -> None:
-        """Heartbeats of a unit that was held for dead came again on the same stream."""
+        """A unit that was held for dead is heard again, and its stream still stands."""
         self._units.set_alive(unit, True)
         self._background.start(self._tell_units_who_lives())
 

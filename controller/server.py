@@ -20,6 +20,7 @@ from controller.api.node import NodeService
 from controller.api.sessions import SessionsService
 from controller.api.units import UnitsService
 from controller.background import Background
+from controller.beacons import Beacons
 from controller.convergence import Convergence
 from controller.images import ImageLimits, ImageStore
 from controller.placement import BestPlacer
@@ -88,6 +89,7 @@ class ControlUnit:
             self.units, self.registry, convergence, self._background, self.sessions.forget_if_gone
         )
         self.units.on_alive = self.reports.on_alive
+        self._beacons = Beacons(self.units, self.reports.revive)
         self._health = HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._watchdog: asyncio.Task[None] | None = None
@@ -123,6 +125,7 @@ class ControlUnit:
         settings.socket.chmod(0o600)
         if settings.tcp:
             self._listen(settings.tcp, _credentials(settings.certs))
+        await self._beacons.listen(settings.socket, settings.tcp)
         await server.start()
         for service in ("", *_SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -140,6 +143,7 @@ class ControlUnit:
                 await self._watchdog
         if self._server:
             await self._server.stop(_GRACE_SECONDS)
+        self._beacons.close(self._settings.socket)
         self._settings.socket.unlink(missing_ok=True)
         self._images.close()
         self._store.close()

@@ -1,9 +1,10 @@
 """The units of the node: who they are, whether they live, and orders to them.
 
 An agent that joins is a ``Member`` for the life of its stream.  Orders are answered by number.  A unit is
-dead whose heartbeats stop while its stream stands: its host is gone, or the network to it.  Where the stream
-is ended, the host has ended it, because the agent died or was stopped; packets go on there, and an agent that
-is back within ``RESTART_SECONDS`` harms nobody.
+dead whose beacon falls silent: its host is gone, or the network to it.  Of a unit without a beacon the
+heartbeats in its stream tell the same, later.  Where the stream is ended, the host has ended it, because the
+agent died or was stopped; packets go on there, and an agent that is back within ``RESTART_SECONDS`` harms
+nobody; so long its beacon goes on, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from controller.steering.deployment import NodeLink, NodeUnit
 from controller.steering.identifiers import Identifiers
 from controller.steering.model import Mac
 from controller.store import Store, StoredUnit
+from dipronn import beacon
 from dipronn.errors import DipronnError, InvalidSession, TimedOut, Unavailable
 from dipronn.v1 import unit_pb2
 
@@ -31,7 +33,11 @@ REJOIN_SECONDS = 5.0
 """How long units are trusted to be as they were after the control unit has started again."""
 RESTART_SECONDS = 30.0
 """How long a unit whose agent ended, but whose host still answers, is trusted to steer on without it."""
-_WATCH_SECONDS = 0.1
+SILENT_BEATS = 4
+"""A beacon is silent after so many intervals without a beat."""
+_BELIEVED_HEARTBEATS = 3
+"""So many heartbeats after a beacon's silence tell that only the beacon is gone."""
+_WATCH_SECONDS = 0.01
 _NODE_OWNER = "node"
 
 
@@ -62,6 +68,10 @@ class UnitState:
     alive: bool = False
     heard: float = 0.0
     counters: unit_pb2.UnitCounters = field(default_factory=unit_pb2.UnitCounters)
+    beat: float = 0.0
+    """When its beacon was last heard; 0: it has none that counts."""
+    beat_number: int = 0
+    heartbeats_since_dead: int = 0
 
     @property
     def name(self) -> str:
@@ -130,6 +140,7 @@ class Units:
             self.leave(state.member)
         state.member = Member(name, moved=moved)
         state.heard = time.monotonic()
+        state.beat, state.beat_number = 0.0, 0
         return state
 
     def leave(self, member: Member) -> None:
@@ -152,11 +163,35 @@ class Units:
                 state.member.outgoing.put_nowait(None)
 
     def heartbeat(self, state: UnitState) -> None:
+        """Something came by its stream."""
         state.heard = time.monotonic()
+
+    def lives_without_beacon(self, state: UnitState) -> bool:
+        """A dead unit's heartbeat came: whether it lives.  One alone may have been under way when it died."""
+        state.heartbeats_since_dead += 1
+        if state.beat and state.heartbeats_since_dead < _BELIEVED_HEARTBEATS:
+            return False
+        state.beat = 0.0
+        return True
+
+    def beat(self, datagram: bytes) -> UnitState | None:
+        """A datagram came where beacons are heard; the unit that it tells of, if it does."""
+        told = beacon.parse(datagram)
+        state = told and next(
+            (one for one in self.known.values() if one.stored.hello.beacon.nonce == told[0]), None
+        )
+        if not told or not state or told[1] <= state.beat_number:
+            return None
+        if not beacon.is_genuine(datagram, state.stored.hello.beacon.key):
+            return None
+        state.beat_number = told[1]
+        state.beat = time.monotonic()
+        return state
 
     def set_alive(self, state: UnitState, alive: bool) -> None:
         if state.alive != alive:
             state.alive = alive
+            state.heartbeats_since_dead = 0
             state.stored = replace(state.stored, alive=alive)
             try:
                 self._store.save_unit(state.name, state.stored)
@@ -166,7 +201,7 @@ class Units:
             self.on_alive(state)
 
     async def watch(self) -> None:
-        """Mark units dead whose heartbeats stop, for ever.
+        """Mark units dead that fall silent, for ever.
 
         A control unit that was itself held up has not listened meanwhile and blames nobody for it.
         """
@@ -179,8 +214,15 @@ class Units:
             for state in list(self.known.values()):
                 if held_up > _WATCH_SECONDS:
                     state.heard += held_up
-                if state.alive and now - state.heard > self._dead_after:
+                    state.beat += held_up if state.beat else 0.0
+                if state.alive and self._is_silent(state, now):
                     self.set_alive(state, False)
+
+    def _is_silent(self, state: UnitState, now: float) -> bool:
+        if state.beat:
+            interval = state.stored.hello.beacon.interval.ToNanoseconds() / 1e9
+            return now - state.beat > SILENT_BEATS * interval
+        return now - state.heard > self._dead_after
 
     # orders
 

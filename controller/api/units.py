@@ -96,7 +96,7 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
         self._units.heartbeat(state)
         match report.WhichOneof("report"):
             case "heartbeat":
-                if member.welcomed and not state.alive:
+                if member.welcomed and not state.alive and self._units.lives_without_beacon(state):
                     self._reports.revive(state)
             case "order_done":
                 self._units.done(member, report.order_done)

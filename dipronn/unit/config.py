@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from controller.steering.model import LinkKey, Unmatched
+from dipronn.beacon import INTERVAL
 from dipronn.errors import DipronnError
 from dipronn.v1 import unit_pb2
 
@@ -48,11 +49,13 @@ class LinkConfig:
 
 @dataclass(frozen=True)
 class Control:
-    """Where the control unit is. ``certs`` is needed unless the address is a UNIX socket."""
+    """Where the control unit is. ``certs`` is needed unless the address is a UNIX socket. ``heartbeat`` and
+    ``beacon``: seconds between those of the stream, and those of the process that no load stalls."""
 
     address: str
     certs: Path | None = None
     heartbeat: float = 0.25
+    beacon: float = INTERVAL
 
 
 class TableReader:
@@ -90,8 +93,9 @@ class TableReader:
         if not address.startswith("unix:") and certs is None:
             raise self.wrong("certs", "is missing: TCP goes by mutual TLS only (`dipronn certs` makes them)")
         heartbeat = self.number("heartbeat", 0.25, 0.01, 60)
+        beacon = self.number("beacon", INTERVAL, 0.005, 60)
         self.done()
-        return Control(address, certs, heartbeat)
+        return Control(address, certs, heartbeat, beacon)
 
     def link(self) -> LinkConfig:
         """What a `[[links]]` table says of every link; the caller takes what else there is, and is done."""

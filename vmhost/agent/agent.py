@@ -21,6 +21,7 @@ from dipronn.unit.receivers import NextHop, Receivers, completed
 from dipronn.v1 import unit_pb2
 from ebpf.devices import require_ready
 from ebpf.loader import SteeringProgram
+from vmhost.agent.beacon import Beacon
 from vmhost.agent.bundles import BundleCache
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.desired import desired_state, session_of
@@ -66,6 +67,7 @@ class Agent:
         self._receivers = Receivers(
             lambda changed: NextHops([link.key for link in config.links], changed), self._receiver_moved
         )
+        self._beacon = Beacon(config.state, config.control.address, config.control.beacon)
         self._links: list[unit_pb2.UnitLink] = []
         self._resources = unit_pb2.Resources()
         self._own_rows: Mapping[LinkKey, Link] = {}
@@ -121,6 +123,7 @@ class Agent:
                 self._slices[session] = stored[session]
         self._describe()
         await self._check_links()
+        await self._beacon.start()
         for resource, why in (self._driver.unheld() if self._driver else {}).items():
             _log.warning("machines cannot be held to what they reserve", resource=resource, why=why)
         _log.info("unit ready", unit=config.unit, slices=len(self._slices), machines=len(adopted))
@@ -254,6 +257,9 @@ class Agent:
             await asyncio.sleep(COUNTERS_SECONDS)
             self._report(counters=counters_report(self._program.counters()))
             self._tell_drops()
+            if not self._beacon.beats():
+                _log.warning("the unit's beacon was killed and is started again")
+                await self._beacon.start()
 
     def _tell_drops(self) -> None:
         """Of the drops that the kernel sampled since the last time, one of each reason and device."""
@@ -301,6 +307,7 @@ class Agent:
             links=self._links,
             held=[self._held_slice(slice_) for slice_ in self._slices.values()],
             version=version("dipronn"),
+            beacon=self._beacon.identity,
             unheld=self._driver.unheld() if self._driver else {},
         )
 

@@ -11,7 +11,8 @@
     [control]
     address = "unix:/run/dipronn/units.sock"    # or "10.0.0.1:7000", by mutual TLS with the files in `certs`
     certs = "/etc/dipronn/certs"                # ca.pem, cert.pem, key.pem
-    heartbeat = 0.25                            # seconds
+    heartbeat = 0.25                            # seconds; so is the next
+    beacon = 0.02                               # from a process that no load stalls
 
     [resources]                                 # what is left out is measured
     cpu = 2.0

@@ -16,6 +16,7 @@ from ebpf.attachment import FORK_LINK
 from ebpf.devices import attach_xdp, delete_device
 from ebpf.loader import SteeringProgram
 from ebpf.maps import remove_pins
+from vmhost.agent import beacon
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.links import interfaces
 from vmhost.agent.machines import cgroups
@@ -31,6 +32,7 @@ async def remove(config: AgentConfig) -> None:
     store = Store(config.state)
     if config.state.exists():
         await asyncio.to_thread(store.end_holder)
+        await asyncio.to_thread(beacon.forget, config.state)
         store.open()
         with store.lock():
             await _end_machines(config, store)

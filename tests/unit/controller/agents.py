@@ -63,6 +63,7 @@ class Agent:
     beating: bool = True
     on_order: Callable[[unit_pb2.UnitOrder], None] = lambda _: None
     certs: Path | None = None
+    beacon: unit_pb2.Beacon | None = None
     held: dict[int, unit_pb2.Slice] = field(default_factory=dict)
     names: dict[tuple[int, str, str], int] = field(default_factory=dict)
     dead: set[tuple[int, str]] = field(default_factory=set)
@@ -171,9 +172,12 @@ class Agent:
                 unit_pb2.HeldSlice(session=session, generation=slice_.generation, vms=vms, names=names)
             )
         resources = unit_pb2.Resources(cpu=self.cpu, memory_bytes=self.memory, bandwidth_bps=self.bandwidth)
-        return unit_pb2.Hello(
+        hello = unit_pb2.Hello(
             unit=self.name, roles=self.roles, resources=resources, links=self.links, held=held
         )
+        if self.beacon:
+            hello.beacon.CopyFrom(self.beacon)
+        return hello
 
     def _order(self, order: unit_pb2.UnitOrder) -> None:
         error = ""
