@@ -22,7 +22,7 @@ from dipronn.demo import bundles, media
 from dipronn.demo.capture import read_capture
 from dipronn.demo.result import ChannelCount, Delivery, DemoResult, MachineStart
 from dipronn.errors import AlreadyExists, DipronnError
-from dipronn.node import processes, starter
+from dipronn.node import namespaces, processes, starter
 from dipronn.node.config import NodeConfig
 from dipronn.node.topology import Topology
 from dipronn.v1 import session_pb2, unit_pb2
@@ -41,17 +41,19 @@ HOUSEKEEPING_PACKETS = 20
 Progress = Callable[[str], None]
 
 
-async def run_demo(progress: Progress, dataplane: str = "xdp") -> DemoResult:
+async def run_demo(
+    progress: Progress, dataplane: str = "xdp", build: starter.Build = namespaces.build
+) -> DemoResult:
     """Run the whole demonstration and remove everything again.  Raises DipronnError when it cannot run.
 
-    ``dataplane``: what distribution and aggregation are made of.
+    ``dataplane``: what distribution and aggregation are made of; ``build``: what makes the network.
     """
     result = DemoResult()
     with _one_demo_at_a_time():
         if starter.down(NODE, lambda _: None):
             progress("removed what an interrupted run had left")
         try:
-            topology = await starter.up(NodeConfig(name=NODE, dataplane=dataplane), progress)
+            topology = await starter.up(NodeConfig(name=NODE, dataplane=dataplane), progress, build)
             await _show(topology, result, progress)
         finally:
             progress("removing the node")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -25,28 +26,51 @@ def existing(node: str) -> list[str]:
 
 
 def build(topology: Topology) -> None:
-    """Make everything; on an error what was made is removed again."""
+    """Make everything; on an error what was made is removed again. Raises Unavailable."""
+    with _all_or_nothing(topology), ExitStack() as stack:
+        handles = {}
+        for name in topology.namespaces:
+            netns.create(name)
+            handles[name] = stack.enter_context(NetNS(name))
+        for near, far in ((veth.near, veth.far) for veth in topology.veths):
+            peer = {"ifname": far.device, "net_ns_fd": far.namespace}
+            handles[near.namespace].link("add", ifname=near.device, kind="veth", peer=peer)
+        _finish(topology, handles)
+
+
+def adopt(topology: Topology, processes: Mapping[str, int]) -> None:
+    """Name namespaces that somebody else made, with their veth pairs, and finish all as ``build`` does.
+
+    ``processes``: by the namespace's name, one that runs in it. Raises Unavailable.
+    """
+    with _all_or_nothing(topology), ExitStack() as stack:
+        for name, pid in processes.items():
+            netns.attach(name, pid)
+        handles = {name: stack.enter_context(NetNS(name)) for name in topology.namespaces}
+        _finish(topology, handles)
+
+
+@contextmanager
+def _all_or_nothing(topology: Topology) -> Iterator[None]:
     try:
-        with ExitStack() as stack:
-            handles = {}
-            for name in topology.namespaces:
-                netns.create(name)
-                handles[name] = stack.enter_context(NetNS(name))
-                _set_up(handles[name], "lo")
-            for bridge in topology.bridges:
-                _make_bridge(handles[bridge.namespace], bridge)
-            for veth in topology.veths:
-                near, far = veth.near, veth.far
-                peer = {"ifname": far.device, "net_ns_fd": far.namespace}
-                handles[near.namespace].link("add", ifname=near.device, kind="veth", peer=peer)
-                for end in (near, far):
-                    _finish_end(handles[end.namespace], end)
+        yield
     except (NetlinkError, OSError, subprocess.SubprocessError) as error:
         for name in topology.namespaces:
             remove(name)
         raise Unavailable(
             f"the node's network could not be made: {error}; it needs root; `dipronn down` clears leftovers"
         ) from error
+
+
+def _finish(topology: Topology, handles: Mapping[str, NetNS]) -> None:
+    """Bridges, addresses, and what the ends of veth pairs need."""
+    for handle in handles.values():
+        _set_up(handle, "lo")
+    for bridge in topology.bridges:
+        _make_bridge(handles[bridge.namespace], bridge)
+    for veth in topology.veths:
+        for end in (veth.near, veth.far):
+            _finish_end(handles[end.namespace], end)
 
 
 def remove(name: str) -> None:

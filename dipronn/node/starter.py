@@ -35,6 +35,7 @@ READY_SECONDS = 120.0
 _AGENT_FILE = "agent.toml"
 
 Progress = Callable[[str], None]
+Build = Callable[[Topology], None]
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class Places:
         return PINS / self.node
 
 
-async def up(config: NodeConfig, progress: Progress) -> Topology:
-    """Start a node and return when every unit has joined; on any failure what was started is removed."""
+async def up(config: NodeConfig, progress: Progress, build: Build = namespaces.build) -> Topology:
+    """Start a node and return when every unit has joined; on any failure what was started is removed.
+
+    ``build`` makes the network.
+    """
     if os.geteuid() != 0:
         raise Unavailable("a node needs root for its namespaces, XDP programs and taps; run it as root")
     if config.dataplane == "p4":
@@ -90,7 +94,7 @@ async def up(config: NodeConfig, progress: Progress) -> Topology:
         try:
             progress("making namespaces and links")
             places.run.mkdir(parents=True)
-            await asyncio.to_thread(namespaces.build, topology)
+            await asyncio.to_thread(build, topology)
             certs.make(places.certs, [topology.control_address, *(unit.name for unit in topology.units)])
             progress("starting the control unit and the unit agents")
             _start_processes(topology, places)
