@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from controller.images import ImageLimits
+from controller.limits import Limits, read_limits
 from controller.server import Settings, serve
 from dipronn.errors import DipronnError
 
@@ -28,7 +29,9 @@ def main() -> int:
     parser.add_argument(
         "--image-quota", type=int, default=ImageLimits.quota, help="bytes of images that each owner may keep"
     )
+    parser.add_argument("--limits", type=Path, metavar="FILE", help="what users may have, as TOML")
     arguments = vars(parser.parse_args())
+    limits_file = arguments.pop("limits")
     images = ImageLimits(quota=arguments.pop("image_quota"))
     structlog.configure(
         processors=[
@@ -41,8 +44,9 @@ def main() -> int:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     os.umask(0o077)
-    settings = Settings(**arguments, images=images)
     try:
+        limits = read_limits(limits_file) if limits_file else Limits()
+        settings = Settings(**arguments, images=images, limits=limits)
         asyncio.run(serve(settings))
     except DipronnError as error:
         structlog.get_logger().error("cannot run", reason=str(error))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
-from controller.placement import Demand, Offer, Placer
+from controller.limits import Limits
+from controller.located import at
+from controller.placement import Demand, Offer, Placer, Problem
 from controller.placement.admission import Amount
+from controller.placement.agreed import confirmed
+from controller.placement.counting import Shortage, count, with_counts
 from controller.placement.wanted import problem, promised_output
 from controller.program import family
+from controller.proposal import Proposal
 from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.request import Request
 from controller.steering.compile import compile_session
@@ -22,38 +27,82 @@ from dipronn.errors import AlreadyExists, InsufficientResources, InvalidSession,
 from dipronn.v1 import session_pb2 as pb
 from dipronn.v1 import unit_pb2
 
+PROPOSED = 0
+"""The number of a session that is only talked about; no other has it."""
 _ATTEMPTS = 3
 """To place a session while units come and go."""
 
 
 class Admission:
-    def __init__(self, units: Units, identifiers: Identifiers, placer: Placer) -> None:
+    def __init__(self, units: Units, identifiers: Identifiers, placer: Placer, limits: Limits) -> None:
         self._units = units
         self._identifiers = identifiers
         self._placer = placer
+        self._limits = limits
 
-    async def admit(self, number: int, request: Request, others: list[SessionRecord]) -> SessionRecord:
+    async def admit(
+        self,
+        number: int,
+        request: Request,
+        others: list[SessionRecord],
+        places: Mapping[str, str] | None = None,
+    ) -> SessionRecord:
         """A record with every number and resource reserved.  On any refusal nothing is.
 
-        One at a time: what is reserved in ``others`` is all that is reserved.
+        ``places``: the unit of every instance, if that was agreed before.  One session at a time: what is
+        reserved in ``others`` is all that is reserved.
         """
-        record = SessionRecord(
-            number, request.program, family(request.program), [], {}, {}, request.bundle_hashes
-        )
+        record = self._new_record(number, request)
         try:
-            taken = _taken_sockets(others)
-            for item in record.program.inputs:
-                record.entrances[item.name] = self._entrance(record, item, taken)
-            for output in record.program.outputs:
-                record.exits[output.name] = self._exit(record, output, taken)
-            self._require_bandwidth(record, others)
-            record.instances = await self._place(record, others)
-            # Compiled now, with ports that nobody has registered yet: what cannot be steered is refused here.
-            compile_session(_with_any_ports(record.deployment(self._units.node_units())), self._identifiers)
+            await self._lay_out(record, others, places)
         except BaseException:
             self._identifiers.release(record.owner)
             raise
         return record
+
+    async def propose(self, request: Request, others: list[SessionRecord]) -> Proposal:
+        """As ``admit`` with as many instances as fit, but every number is given back."""
+        record = self._new_record(PROPOSED, request)
+        try:
+            self._connect(record, others)
+            counted = await asyncio.to_thread(count, record.program, self._shortage(record, others))
+            if counted:
+                record.program = with_counts(record.program, counted.counts)
+            # Where not even the least fits, this says why, or finds room after all.
+            await self._lay_out(record, others, None)
+            return Proposal(record, counted.cuts if counted else {})
+        finally:
+            self._identifiers.release(record.owner)
+
+    def _shortage(self, record: SessionRecord, others: list[SessionRecord]) -> Shortage:
+        def shortage(counts: Mapping[str, int]) -> str:
+            limited = self._limits.shortage(record.user, record.program, counts, others)
+            return limited or self._placer.shortage(self._problem(record, others, counts))
+
+        return shortage
+
+    def _new_record(self, number: int, request: Request) -> SessionRecord:
+        program, version = request.program, family(request.program)
+        return SessionRecord(number, program, version, [], {}, {}, request.bundle_hashes, user=request.user)
+
+    async def _lay_out(
+        self, record: SessionRecord, others: list[SessionRecord], places: Mapping[str, str] | None
+    ) -> None:
+        if not record.entrances:
+            self._connect(record, others)
+        record.instances = await self._place(record, others, places)
+        # Compiled now, with ports that nobody has registered yet: what cannot be steered is refused here.
+        compile_session(_with_any_ports(record.deployment(self._units.node_units())), self._identifiers)
+
+    def _connect(self, record: SessionRecord, others: list[SessionRecord]) -> None:
+        """Choose where inputs enter and outputs leave."""
+        taken = _taken_sockets(others)
+        for index, item in enumerate(record.program.inputs):
+            with at(f"inputs[{index}].to"):
+                record.entrances[item.name] = self._entrance(record, item, taken)
+        for output in record.program.outputs:
+            record.exits[output.name] = self._exit(record, output, taken)
+        self._require_bandwidth(record, others)
 
     def offers(self, others: Iterable[SessionRecord]) -> list[Offer]:
         """What processing units have, and what is reserved of it."""
@@ -74,14 +123,15 @@ class Admission:
                     f"inputs and outputs need more than {name} can carry:\n  {name}: {short}"
                 )
 
-    async def _place(self, record: SessionRecord, others: list[SessionRecord]) -> list[InstanceRecord]:
+    async def _place(
+        self, record: SessionRecord, others: list[SessionRecord], places: Mapping[str, str] | None
+    ) -> list[InstanceRecord]:
         counts = {program.name: program.min_instances for program in record.program.programs}
-        entrances = {name: entrance.unit for name, entrance in record.entrances.items()}
-        exits = {name: exit_.unit for name, exit_ in record.exits.items()}
+        if limited := self._limits.shortage(record.user, record.program, counts, others):
+            raise InsufficientResources(limited)
         for _ in range(_ATTEMPTS):
-            # What enters at a unit that also processes is carried by it, too.
-            wanted = problem(record.program, counts, entrances, exits, self.offers([*others, record]))
-            placed = self._placer.at_once(wanted)
+            wanted = self._problem(record, others, counts)
+            placed = confirmed(wanted, places) if places is not None else self._placer.at_once(wanted)
             if placed is None:
                 placed = await asyncio.to_thread(self._placer.place, wanted)
             if set(placed.values()) <= {offer.unit for offer in self.offers([])}:
@@ -89,6 +139,14 @@ class Admission:
         else:
             raise Unavailable("units went away while the session was placed; try again")
         return [self._reserved(record, demand, placed[demand.name]) for demand in wanted.demands]
+
+    def _problem(
+        self, record: SessionRecord, others: list[SessionRecord], counts: Mapping[str, int]
+    ) -> Problem:
+        entrances = {name: entrance.unit for name, entrance in record.entrances.items()}
+        exits = {name: exit_.unit for name, exit_ in record.exits.items()}
+        # What enters at a unit that also processes is carried by it, too.
+        return problem(record.program, counts, entrances, exits, self.offers([*others, record]))
 
     def _reserved(self, record: SessionRecord, demand: Demand, unit: str) -> InstanceRecord:
         needs = demand.needs_on(unit)

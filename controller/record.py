@@ -46,7 +46,10 @@ class InstanceRecord:
 
 @dataclass
 class SessionRecord:
-    """``generation`` grows with every change of the slices; ``bundles``: SHA-256 by name in the program."""
+    """``generation`` grows with every change of the slices; ``bundles``: SHA-256 by name in the program.
+
+    ``user``: whose limits it counts against.
+    """
 
     number: int
     program: pb.Program
@@ -59,6 +62,7 @@ class SessionRecord:
     generation: int = 1
     established: float = 0.0
     pending: list[str] = field(default_factory=list)
+    user: str = ""
 
     @property
     def name(self) -> str:

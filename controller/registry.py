@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from controller.offers import Offers
 from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.rule_names import RuleNames
 from controller.session import LiveSession, event, is_registered, snapshot
@@ -19,9 +20,10 @@ _log = structlog.get_logger(__name__)
 class Registry:
     """``sessions``: by name.  ``leaving``: by number, those still to be removed from units that are away."""
 
-    def __init__(self, identifiers: Identifiers, units: Units) -> None:
+    def __init__(self, identifiers: Identifiers, units: Units, offers: Offers) -> None:
         self._identifiers = identifiers
         self._units = units
+        self.offers = offers
         self.sessions: dict[str, LiveSession] = {}
         self.leaving: dict[int, SessionRecord] = {}
 
@@ -32,9 +34,13 @@ class Registry:
         return self.sessions[name]
 
     def records(self) -> list[SessionRecord]:
-        """All that reserve something."""
+        """All sessions that reserve something."""
         mine = {session.record.number: session.record for session in self.sessions.values()}
         return list({**self.leaving, **mine}.values())
+
+    def reserving(self, but: str = "") -> list[SessionRecord]:
+        """Sessions and held offers; ``but`` the offer that is about to be taken."""
+        return [*self.records(), *self.offers.held(but)]
 
     def desired_of(self, unit: str) -> list[unit_pb2.Slice]:
         """The slices that a unit must have now."""

@@ -6,13 +6,18 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from controller.program import Parsed, Severity, check, check_text, fill_in, render_all, unsupported
-from dipronn.errors import InvalidSession, NotFound
+from controller.located import Source, at
+from controller.offers import Standing
+from controller.placement.counting import with_counts
+from controller.program import Parsed, check, check_text, fill_in, render_all, unsupported
+from dipronn.errors import DipronnError, InvalidSession, NotFound
 from dipronn.v1 import session_pb2 as pb
 
 DEFAULT_REGISTRATION_SECONDS = 30.0
+DEFAULT_VALIDITY_SECONDS = 30.0
+LONGEST_VALIDITY_SECONDS = 600.0
 _LONGEST_REGISTRATION = 3600.0
 
 
@@ -22,19 +27,66 @@ def _nothing_pushed(owner: str, name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Request:
-    """``bundles``: by SHA-256 those that were sent along; ``bundle_hashes``: every one's by its name."""
+    """``bundles``: by SHA-256 those that were sent along; ``bundle_hashes``: every one's by its name.
+
+    ``user``: whose limits it counts against.  ``offer``: an offer that is to be taken.
+    """
 
     program: pb.Program
     bundle_hashes: dict[str, bytes]
     bundles: dict[bytes, bytes]
     registration_seconds: float
+    user: str = ""
+    source: Source = field(default_factory=Source)
+    offer: Standing | None = None
 
 
-def read(request: pb.EstablishRequest, pushed: Callable[[str, str], bytes] = _nothing_pushed) -> Request:
+def read(
+    request: pb.EstablishRequest,
+    pushed: Callable[[str, str], bytes] = _nothing_pushed,
+    user: str | None = None,
+    offer: Standing | None = None,
+) -> Request:
     """Pure but for ``pushed``, and slow for long texts.  Raises InvalidSession.
 
-    ``pushed``: the SHA-256 of the image that an owner calls so; raises NotFound.
+    ``pushed``: the SHA-256 of the image that an owner calls so; else NotFound.  ``user``: None: operator.
     """
+    if offer and request.WhichOneof("form") is None:
+        program, source = offer.asked, Source()
+    else:
+        program, source = _read_form(request)
+    if offer:
+        if program != offer.asked:
+            raise InvalidSession(f"the offer `{offer.id}` was made for another session `{offer.asked.name}`")
+        program = offer.proposal.record.program
+    _require_supported(program, source)
+    try:
+        hashes, bundles = _bundles(program, dict(request.bundles), pushed)
+    except DipronnError as error:
+        raise source.located(error) from error
+    who = program.owner if user is None else user
+    return Request(program, hashes, bundles, _seconds(request), who, source, offer)
+
+
+def read_negotiation(request: pb.NegotiateRequest, user: str | None = None) -> Request:
+    """As ``read``; numbers of instances may be left to the node, and bundles come later."""
+    program, source = _read_form(request)
+    fixed = with_counts(program, {one.name: one.min_instances for one in program.programs})
+    _require_supported(fixed, source)
+    return Request(program, {}, {}, 0.0, program.owner if user is None else user, source)
+
+
+def validity(request: pb.NegotiateRequest) -> float:
+    """For how many seconds an offer shall stand.  Raises InvalidSession."""
+    seconds = (
+        request.valid_for.ToNanoseconds() / 1e9 if request.HasField("valid_for") else DEFAULT_VALIDITY_SECONDS
+    )
+    if not 0 < seconds <= LONGEST_VALIDITY_SECONDS:
+        raise InvalidSession(f"an offer is valid for (0, {LONGEST_VALIDITY_SECONDS:g}] s, not {seconds:g} s")
+    return seconds
+
+
+def _read_form(request: pb.EstablishRequest | pb.NegotiateRequest) -> tuple[pb.Program, Source]:
     text, file_name = "", request.file_name or "session"
     if request.WhichOneof("form") == "text":
         text = request.text
@@ -42,33 +94,37 @@ def read(request: pb.EstablishRequest, pushed: Callable[[str, str], bytes] = _no
     elif request.WhichOneof("form") == "program":
         parsed = Parsed(request.program)
         fill_in(parsed.program)
-        parsed.diagnostics += check(request.program)
+        parsed.diagnostics += check(parsed.program)
     else:
         raise InvalidSession("the request has neither a program nor a text")
-    if not any(one.severity is Severity.ERROR for one in parsed.diagnostics):
-        parsed.diagnostics += unsupported(parsed.program, parsed.places)
     if parsed.diagnostics:  # a warning of check is a refusal here: nobody is asked whether it was meant
         raise InvalidSession(render_all(parsed.diagnostics, file_name, text))
-    hashes, bundles = _bundles(parsed.program, dict(request.bundles), pushed)
-    return Request(parsed.program, hashes, bundles, _seconds(request))
+    return parsed.program, Source(file_name, text, parsed.places)
+
+
+def _require_supported(program: pb.Program, source: Source) -> None:
+    if diagnostics := unsupported(program, source.places):
+        raise InvalidSession(render_all(diagnostics, source.file_name, source.text))
 
 
 def _bundles(
     program: pb.Program, sent: dict[str, bytes], pushed: Callable[[str, str], bytes]
 ) -> tuple[dict[str, bytes], dict[bytes, bytes]]:
-    wanted = {one.bundle: one.name for one in program.programs}
+    wanted = {one.bundle: index for index, one in enumerate(program.programs) if one.bundle}
     hashes: dict[str, bytes] = {}
-    for bundle, name in wanted.items():
-        if bundle in sent:
-            _require_run(name, bundle, sent[bundle])
-            hashes[bundle] = hashlib.sha256(sent[bundle]).digest()
-            continue
-        try:
-            hashes[bundle] = pushed(program.owner, bundle)
-        except NotFound as error:
-            raise InvalidSession(
-                f"program `{name}`: its bundle `{bundle}` was not sent along, and there is {error}"
-            ) from error
+    for bundle, index in wanted.items():
+        name = program.programs[index].name
+        with at(f"programs[{index}].code"):
+            if bundle in sent:
+                _require_run(name, bundle, sent[bundle])
+                hashes[bundle] = hashlib.sha256(sent[bundle]).digest()
+                continue
+            try:
+                hashes[bundle] = pushed(program.owner, bundle)
+            except NotFound as error:
+                raise InvalidSession(
+                    f"program `{name}`: its bundle `{bundle}` was not sent along, and there is {error}"
+                ) from error
     for bundle in sent.keys() - wanted.keys():
         raise InvalidSession(f"the bundle `{bundle}` was sent along, but no program names it")
     return hashes, {hashes[bundle]: data for bundle, data in sent.items()}

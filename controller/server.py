@@ -25,6 +25,8 @@ from controller.convergence import Convergence
 from controller.images import ImageLimits, ImageStore
 from controller.placement import BestPlacer
 from controller.registry import Registry
+from controller.limits import Limits
+from controller.offers import Offers
 from controller.reports import Reports
 from controller.sessions import Sessions
 from controller.steering.identifiers import Allotment, Identifiers
@@ -71,6 +73,7 @@ class Settings:
 class ControlUnit:
     """Started with ``start``; ``stop`` undoes what is under way and leaves active sessions running."""
 
+    limits: Limits = field(default_factory=Limits)
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = Store(settings.state)
@@ -79,9 +82,9 @@ class ControlUnit:
         identifiers = Identifiers([*stored, *self._store.allotments()])
         self.units = Units(self._store, identifiers, settings.dead_after)
         self._background = Background()
-        self.registry = Registry(identifiers, self.units)
+        self.registry = Registry(identifiers, self.units, Offers(settings.limits))
         convergence = Convergence(self._store, identifiers, self.units, self.registry, self._background)
-        admission = Admission(self.units, identifiers, BestPlacer())
+        admission = Admission(self.units, identifiers, BestPlacer(), settings.limits)
         self.sessions = Sessions(
             self._store, identifiers, self.units, admission, self.registry, convergence, self._background
         )
@@ -104,7 +107,7 @@ class ControlUnit:
         ]
         server = self._server = grpc.aio.server(options=limits)
         session_pb2_grpc.add_SessionsServicer_to_server(
-            SessionsService(self.sessions, self.registry, self._images), server
+            SessionsService(self.sessions, self.registry, self._images, self.units), server
         )
         unit_pb2_grpc.add_UnitsServicer_to_server(
             UnitsService(self.units, self.reports, self._store, self._images), server

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
 
 from controller.admission import Admission
 from controller.background import Background
 from controller.convergence import Convergence
+from controller.offers import Standing
 from controller.record import Phase, SessionRecord
 from controller.registry import Registry
 from controller.request import Request
@@ -69,10 +71,20 @@ class Sessions:
                 self._registry.leaving[record.number] = record
                 _log.info("removing a session that was not active yet", session=record.name)
 
-    async def establish(self, request: Request) -> LiveSession:
-        """Admit, place, start; returns when the session is active.  When cancelled, everything is undone."""
+    async def negotiate(self, request: Request, seconds: float, hold: bool) -> Standing:
+        """What ``establish`` would do, as an offer that stands so long; nothing is stored or started."""
+        async with self._admitting:
+            self._require_free(request.program.name)
+            proposal = await self._admission.propose(request, self._registry.reserving())
+            return self._registry.offers.add(request.program, proposal, seconds, hold)
+
+    async def establish(self, request: Request, confirm: Callable[[], None] = lambda: None) -> LiveSession:
+        """Admit, place, start; returns when the session is active.  When cancelled, everything is undone.
+
+        ``confirm`` is called when all is decided and before it is stored; what it raises refuses the session.
+        """
         async with self._admitting:  # what one is given the next cannot have
-            session = await self._admit(request)
+            session = await self._admit(request, confirm)
         task = self._background.start(self._start(session, request.registration_seconds))
         try:
             await asyncio.shield(task)
@@ -92,24 +104,34 @@ class Sessions:
 
     # establishing
 
-    async def _admit(self, request: Request) -> LiveSession:
-        name = request.program.name
-        if name in self._registry.sessions:
-            raise AlreadyExists(f"there is a session `{name}` already; close it or take another name")
+    async def _admit(self, request: Request, confirm: Callable[[], None]) -> LiveSession:
+        name, offer = request.program.name, request.offer
+        self._require_free(name)
         number = self._last_number + 1
-        record = await self._admission.admit(number, request, self._registry.records())
+        if offer:
+            others = self._registry.reserving(offer.id)
+            record = await self._admission.admit(number, request, others, offer.proposal.places)
+        else:
+            record = await self._admission.admit(number, request, self._registry.reserving())
         try:
             self._store.save_session(record, self._identifiers.of(record.owner), request.bundles)
         except BaseException:
+            confirm()
             self._identifiers.release(record.owner)
             raise
         self._last_number = number
         session = self._registry.sessions[name] = LiveSession(record)
         self._registry.tell(session, pb.SESSION_STATE_ADMITTED, "admitted; resources are reserved")
+        if offer:
+            self._registry.offers.drop(offer.id)
         return session
 
     async def _start(self, session: LiveSession, registration_seconds: float) -> None:
         try:
+    def _require_free(self, name: str) -> None:
+        if name in self._registry.sessions:
+            raise AlreadyExists(f"there is a session `{name}` already; close it or take another name")
+
             self._registry.tell(session, pb.SESSION_STATE_STARTING, "machines are started")
             async with session.lock:
                 session.desired = machine_slices(session.record, self._units.node_units())

@@ -6,6 +6,9 @@ from __future__ import annotations
 class DipronnError(Exception):
     """Base of every error that DiProNN raises on purpose."""
 
+    path = ""
+    """The field of the session's message that it is about, ``inputs[0].to``; empty if it is about none."""
+
 
 class InvalidSession(DipronnError):
     """A session that cannot be what its text says; carries the located diagnostics in its message."""

@@ -34,7 +34,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
 
     async def Status(self, request: pb.NodeStatusRequest, context: Context) -> pb.NodeStatus:
         async with errors_as_status(context):
-            reserved = reservations(self._registry.records())
+            reserved = reservations(self._registry.reserving())
             return pb.NodeStatus(
                 name=self._name,
                 version=version("dipronn"),
@@ -92,7 +92,7 @@ def _status(unit: UnitState, reserved: Amount) -> pb.UnitStatus:
         alive=unit.alive and unit.member is not None and unit.member.welcomed,
         roles=hello.roles,
         total=_resources(all_, hello.resources.storage_bytes),
-        reserved=_resources(reserved, 0),
+        reserved=_resources(reserved, reserved.storage_bytes),
         links=hello.links,
         counters=unit.counters,
         unheld=hello.unheld,

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
 
+from controller.admission import reservations, total
 from controller.api.identity import caller
+from controller.api.offers import offer_message
 from controller.api.status import errors_as_status
 from controller.images import ImageStore
 from controller.registry import Registry
-from controller.request import read
+from controller.request import Request, read, read_negotiation, validity
 from controller.session import event
 from controller.sessions import Sessions
+from controller.units import Units
+from dipronn.errors import DipronnError
 from dipronn.v1 import session_pb2 as pb
 from dipronn.v1 import session_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+@contextmanager
+def located(request: Request) -> Iterator[None]:
+    """Refusals from the body are told with the line of the session that they are about."""
+    try:
+        yield
+    except DipronnError as error:
+        raise request.source.located(error) from error
+
+
 class SessionsService(session_pb2_grpc.SessionsServicer):
-    def __init__(self, sessions: Sessions, registry: Registry, images: ImageStore) -> None:
+    def __init__(self, sessions: Sessions, registry: Registry, images: ImageStore, units: Units) -> None:
         self._sessions = sessions
         self._registry = registry
         self._images = images
+        self._units = units
+
+    async def Negotiate(self, request: pb.NegotiateRequest, context: Context) -> pb.Offer:
+        async with errors_as_status(context):
+            seconds = validity(request)
+            wanted = await asyncio.to_thread(read_negotiation, request, caller(context))
+            with located(wanted):
+                standing = await self._sessions.negotiate(wanted, seconds, request.hold)
+                totals = {name: total(unit) for name, unit in self._units.known.items()}
+                others = reservations(self._registry.reserving(standing.id))
+                return offer_message(standing, totals, others)
+        raise AssertionError
 
     async def Establish(self, request: pb.EstablishRequest, context: Context) -> pb.Session:
         async with errors_as_status(context):
@@ -34,10 +60,15 @@ class SessionsService(session_pb2_grpc.SessionsServicer):
             def pushed(owner: str, name: str) -> bytes:
                 return self._images.bundle(owner if user is None else user, name)
 
-            wanted = await asyncio.to_thread(read, request, pushed)
-            for sha256 in wanted.bundle_hashes.values() - wanted.bundles.keys():
-                self._images.require(sha256)  # from here to its being stored nothing comes between
-            return self._registry.snapshot(await self._sessions.establish(wanted))
+            offer = self._registry.offers.get(request.offer, user) if request.offer else None
+            wanted = await asyncio.to_thread(read, request, pushed, user, offer)
+
+            def confirm() -> None:
+                for sha256 in wanted.bundle_hashes.values() - wanted.bundles.keys():
+                    self._images.require(sha256)
+
+            with located(wanted):
+                return self._registry.snapshot(await self._sessions.establish(wanted, confirm))
         raise AssertionError
 
     async def Get(self, request: pb.GetSessionRequest, context: Context) -> pb.Session:

@@ -116,6 +116,9 @@ class Placer(Protocol):
     def at_once(self, problem: Problem) -> dict[str, str] | None:
         """The unit of every demand by its name, if the best is found without searching."""
 
+    def shortage(self, problem: Problem) -> str:
+        """Why the demands do not fit, in lines; empty if they do.  The best place is not looked for."""
+
     def place(self, problem: Problem) -> dict[str, str]:
         """The unit of every demand by its name, all or none.  Raises InsufficientResources."""
 

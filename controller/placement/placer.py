@@ -9,7 +9,7 @@ from controller.placement.greedy import greedy
 from controller.placement.recreate import recreate
 from controller.placement.refusal import refusal
 from controller.placement.solver import solve
-from controller.placement.table import Table
+from controller.placement.table import Placed, Table
 from dipronn.errors import InsufficientResources
 
 SOLVER_SECONDS = 0.08
@@ -37,12 +37,11 @@ class BestPlacer:
         best, proven = search(table, greedy(table), _STEPS)
         return table.named(best) if proven and best is not None else None
 
+    def shortage(self, problem: Problem) -> str:
+        return "" if _first(problem)[1] is not None else refusal(problem, proven=False)
+
     def place(self, problem: Problem) -> dict[str, str]:
-        table = Table(narrowed(problem))
-        start = greedy(table)
-        if start is None and table.units < len(problem.offers):
-            table = Table(problem)
-            start = greedy(table)
+        table, start = _first(problem)
         if start is not None:
             start = recreate(table, start, _ROUNDS)
             if table.cost(start) > table.bound():
@@ -54,3 +53,13 @@ class BestPlacer:
         if best is None:
             raise InsufficientResources(refusal(problem, proven))
         return table.named(best)
+
+
+def _first(problem: Problem) -> tuple[Table, Placed | None]:
+    """Some placement: on a few roomy units, if they suffice."""
+    table = Table(narrowed(problem))
+    start = greedy(table)
+    if start is None and table.units < len(problem.offers):
+        table = Table(problem)
+        start = greedy(table)
+    return table, start

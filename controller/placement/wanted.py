@@ -1,7 +1,7 @@
 """A session as a placement problem: what each instance needs, and how much it exchanges with whom.
 
 Rates follow the graph.  What enters is what the input states; a program sends on what it states as its
-bandwidth, or as much as it gets.  Only what somebody stated is a promise and reserved; other rates weigh (A60).
+bandwidth, or as much as it gets.  Only what somebody stated is promised and reserved; the rest weighs (A60).
 """
 
 from __future__ import annotations

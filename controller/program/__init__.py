@@ -12,9 +12,12 @@ from controller.program.parsed import Parsed
 from controller.program.support import unsupported
 from controller.program.svg import draw_svg
 from controller.program.text_form import to_text
+from controller.program.values import RATES, SIZES
 
 __all__ = [
     "MAX_BYTES",
+    "RATES",
+    "SIZES",
     "Diagnostic",
     "Parsed",
     "Place",

@@ -51,7 +51,11 @@ def _program(path: str, item: pb.ActiveProgram) -> Iterator[tuple[str, str, str]
         yield f"{path}.code", f"Phonepl in a session (program `{item.name}`)", "use a bundle"
     if item.max_instances > item.min_instances:
         what = f"a variable number of instances (program `{item.name}`)"
-        yield f"{path}.instances", what, f"write `parallelizable {item.min_instances}`"
+        yield (
+            f"{path}.instances",
+            what,
+            f"write `parallelizable {item.min_instances}`, or take an offer of Negotiate",
+        )
     if item.policy in _POLICIES:
         yield (
             f"{path}.policy",

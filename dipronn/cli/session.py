@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dipronn.cli import frames
+from dipronn.cli.offers import show_offer
 from dipronn.cli.output import write, write_json, write_json_line, write_table
 from dipronn.cli.program import File, is_json, read
 from dipronn.cli.target import Target
@@ -23,11 +24,35 @@ Name = Annotated[str, typer.Argument(help="The session's name.")]
 
 
 @app.command()
+def negotiate(
+    context: typer.Context,
+    file: File,
+    valid_for: Annotated[float, typer.Option(help="Seconds that the offer shall stand.")] = 30.0,
+    hold: Annotated[bool, typer.Option("--hold", help="Keep its resources reserved until then.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask what the node would make of a file: how many instances where, what it would cut and why."""
+    text, parsed = read(file)
+    form = parsed.program if is_json(file) else text
+
+    async def ask(target: Target) -> pb.Offer:
+        async with target.connect() as node:
+            return await node.negotiate(form, file_name=str(file), valid_for=valid_for, hold=hold)
+
+    offer = asyncio.run(ask(context.obj))
+    if as_json:
+        write_json(offer)
+    else:
+        show_offer(offer, str(file))
+
+
+@app.command()
 def establish(
     context: typer.Context,
     file: File,
     watch: Annotated[bool, typer.Option("--watch", help="Then show every change until it ends.")] = False,
     registration_timeout: Annotated[float, typer.Option(help="Seconds to wait for all names.")] = 30.0,
+    offer: Annotated[str, typer.Option(help="An offer of `session negotiate` to take, by its id.")] = "",
     as_json: Json = False,
 ) -> None:
     """Establish the session of a file; bundles are tar files or folders beside it, or images on the node."""
@@ -36,7 +61,8 @@ def establish(
     # What is not beside the file may have been pushed before; the node knows.
     bundles = {name: path for name in names if (path := find(file.parent, name)) is not None}
     form = parsed.program if is_json(file) else text
-    asyncio.run(_establish(context.obj, form, bundles, file, registration_timeout, watch, as_json))
+    establishing = _establish(context.obj, form, bundles, file, offer, registration_timeout, watch, as_json)
+    asyncio.run(establishing)
 
 
 async def _establish(
@@ -44,13 +70,14 @@ async def _establish(
     form: str | pb.Program,
     bundles: dict[str, Path],
     file: Path,
+    offer: str,
     registration_timeout: float,
     watch: bool,
     as_json: bool,
 ) -> None:
     async with target.connect() as node:
         session = await node.establish(
-            form, bundles, file_name=str(file), registration_timeout=registration_timeout
+            form, bundles, offer=offer, file_name=str(file), registration_timeout=registration_timeout
         )
         if as_json and not watch:
             write_json(session)

@@ -97,24 +97,48 @@ class Node:
 
     # sessions
 
-    async def establish(
+    async def negotiate(
         self,
         session: str | session_pb2.Program,
         bundles: Bundles | None = None,
         *,
         file_name: str = "",
-        registration_timeout: float | None = None,
-        timeout: float | None = None,
-    ) -> session_pb2.Session:
-        """Establish a session, given as text or message; returns when it is active.
+        *,
+        file_name: str = "",
+        valid_for: float | None = None,
+        hold: bool = False,
+    ) -> session_pb2.Offer:
+        """What ``establish`` would do now: how many instances where, and what would be cut.
 
-        ``bundles``: by the name in the session, a tar file's bytes or path, or a folder.  When the call is
-        cancelled or ``timeout`` passes, the node undoes everything.
+        Nothing is started.  The offer stands for ``valid_for`` seconds (30); ``hold`` keeps its resources.
         """
-        request = session_pb2.EstablishRequest(file_name=file_name)
+        request = session_pb2.NegotiateRequest(file_name=file_name, hold=hold)
         if isinstance(session, str):
             request.text = session
         else:
+            request.program.CopyFrom(session)
+        if valid_for is not None:
+            request.valid_for.FromNanoseconds(int(valid_for * 1e9))
+        with self._errors():
+            return await self._sessions.Negotiate(request)
+
+    async def establish(
+        self,
+        session: str | session_pb2.Program | None = None,
+        registration_timeout: float | None = None,
+        timeout: float | None = None,
+        offer: str = "",
+    ) -> session_pb2.Session:
+        """Establish a session, given as text or message; returns when it is active.
+
+        ``bundles``: by the name in the session, a tar file's bytes or path, or a folder.  ``offer``: the id
+        of one to be taken; then the session need not be given.  When the call is cancelled or ``timeout``
+        passes, the node undoes everything.
+        """
+        request = session_pb2.EstablishRequest(file_name=file_name, offer=offer)
+        if isinstance(session, str):
+            request.text = session
+        elif session is not None:
             request.program.CopyFrom(session)
         for name, source in (bundles or {}).items():
             request.bundles[name] = packing.load(source)

@@ -50,11 +50,22 @@ class SyncNode:
         self._call(self._node.aclose())
         self._end()
 
-    def establish(
+    def negotiate(
         self,
         session: str | session_pb2.Program,
+        *,
+        file_name: str = "",
+        valid_for: float | None = None,
+        hold: bool = False,
+    ) -> session_pb2.Offer:
+        return self._call(self._node.negotiate(session, file_name=file_name, valid_for=valid_for, hold=hold))
+
+    def establish(
+        self,
+        session: str | session_pb2.Program | None = None,
         bundles: Bundles | None = None,
         *,
+        offer: str = "",
         file_name: str = "",
         registration_timeout: float | None = None,
         timeout: float | None = None,
@@ -63,6 +74,7 @@ class SyncNode:
             self._node.establish(
                 session,
                 bundles,
+                offer=offer,
                 file_name=file_name,
                 registration_timeout=registration_timeout,
                 timeout=timeout,

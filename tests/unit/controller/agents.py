@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, ip_interface
 from pathlib import Path
 from typing import Any
 
 import grpc
 
+from controller.limits import Limits
 from controller.server import ControlUnit, Settings
 from dipronn.client import Node, Unreachable, connect
 from dipronn.v1 import session_pb2, unit_pb2, unit_pb2_grpc
@@ -269,9 +270,12 @@ async def agents_at(address: str, names: tuple[str, ...] = UNITS, **fields: Any)
 
 
 @asynccontextmanager
-async def cluster(directory: Path, names: tuple[str, ...] = UNITS, **fields: Any) -> AsyncIterator[Cluster]:
+async def cluster(
+    directory: Path, names: tuple[str, ...] = UNITS, limits: Limits | None = None, **fields: Any
+) -> AsyncIterator[Cluster]:
     """A control unit in this process with scripted agents."""
-    control = ControlUnit(Settings(directory / "state", directory / "c.sock"))
+    settings = Settings(directory / "state", directory / "c.sock")
+    control = ControlUnit(replace(settings, limits=limits) if limits else settings)
     await control.start()
     try:
         async with agents_at(f"unix:{directory / 'c.sock'}", names, **fields) as running:
