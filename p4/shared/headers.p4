@@ -27,6 +27,7 @@ const bit<8> SOURCES_ALL = 1;
 const bit<8> SOURCES_SOME = 2;
 const bit<8> SOURCES_ONE = 3;
 
+const bit<8> SELECTOR_ZERO = 0;
 const bit<8> SELECTOR_COUNTER = 1;
 const bit<8> SELECTOR_HASH = 2;
 const bit<8> SELECTOR_INSTANCE = 4;

@@ -1,13 +1,38 @@
-// What is known of a packet beside its headers. It begins as 0. SURVIVES marks what a packet keeps when it passes the
-// pipeline again, as a copy or for its backup; what that takes is the target's affair.
+// What is known of a packet beside its headers. SURVIVES marks what a packet keeps when it passes the pipeline again, as
+// a copy or for its backup; what that takes is the target's affair, as is FOUND.
 #ifndef METADATA_P4
 #define METADATA_P4
 
+// What rows gave, and what was worked out of it: never read before it is
+// written, and neither looked up nor summed.
+FOUND found_t {
+    bit<8> unmatched;
+    bit<32> length; // of the IP packet
+    bit<8> links;
+    bit<32> network; // of the source, as wide as the permitted one
+    bit<32> permitted;
+    bit<128> network6;
+    bit<128> permitted6;
+    bit<16> copies;
+    bit<8> selector;
+    bit<32> mask;
+    bit<8> endpoint_kind;
+
+    bit<1> out_ipv6;
+    bit<1> write_source;
+    bit<2> padding;
+    vlan_t out_vlan;
+    mac_t out_source_mac;
+    mac_t out_destination_mac;
+}
+
+// This begins as 0.
 struct metadata_t {
     SURVIVES port_t port;
     SURVIVES mac_t link_mac;
     SURVIVES bit<8> link_kind;
     SURVIVES bit<8> sources; // of the flow that was found; 0: none was
+    SURVIVES bit<32> five_tuple; // its CRC-32
     SURVIVES bit<32> fork;
     SURVIVES bit<16> copy;
     SURVIVES bit<32> endpoint; // 0: not chosen yet
@@ -19,38 +44,20 @@ struct metadata_t {
     bit<1> double_tagged;
     bit<1> ipv6_extension;
 
-    bit<8> unmatched;
-    bit<32> length; // of the IP packet
-    bit<8> links;
-    bit<32> network; // of the source, as wide as the permitted one
-    bit<32> permitted;
-    bit<128> network6;
-    bit<128> permitted6;
-    bit<16> copies;
+    bit<1> answered;
     bit<32> channel;
-    bit<8> selector;
-    bit<32> mask;
     bit<32> group;
-    bit<32> five_tuple; // its CRC-32
     bit<32> index;
     bit<32> unit;
-    bit<8> endpoint_kind;
+    bit<16> mtu; // 0: the packet is not steered
 
-    bit<1> answered;
-    bit<1> out_ipv6;
-    vlan_t out_vlan;
-    mac_t out_source_mac;
-    mac_t out_destination_mac;
+    // What is written, and complements of what it replaces: the UDP checksum changes by their sum. 0 is what is kept.
     bit<32> new_destination;
     bit<128> new_destination6;
     socket_port_t new_destination_port;
-    bit<16> mtu; // 0: the packet is not steered
-    bit<1> write_source; // if not, the new one is 0
     bit<32> new_source;
     bit<128> new_source6;
     socket_port_t new_source_port;
-
-    // complements of what is rewritten, for the checksum
     bit<16> not_checksum;
     bit<32> not_destination;
     bit<128> not_destination6;
@@ -58,6 +65,8 @@ struct metadata_t {
     bit<32> not_source;
     bit<128> not_source6;
     socket_port_t not_source_port;
+
+    found_t found;
 }
 
 #endif

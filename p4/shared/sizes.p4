@@ -15,8 +15,6 @@
 
 // Copies of one fork, and cells of the counter array that is indexed by their number.
 #define FORK_BRANCHES 256
-// Cells per channel of `surplus`: its index is channel * 16 + bit.
-#define SURPLUS_SIZE (CHANNEL_SIZE * 16)
 // Round robin counters: indexed by a group's number modulo this.
 #define GROUP_SIZE 65536
 // Five-tuples whose latest digest is remembered (by hash; a collision costs a digest more).

@@ -6,7 +6,7 @@
 action set_link(bit<8> kind, mac_t mac, bit<8> unmatched) {
     meta.link_kind = kind;
     meta.link_mac = mac;
-    meta.unmatched = unmatched;
+    meta.found.unmatched = unmatched;
 }
 
 table link {
@@ -23,34 +23,34 @@ table link {
 action to_channel(bit<32> channel, bit<8> links, bit<32> permitted_source, bit<32> permitted_mask, bit<8> sources) {
     meta.channel = channel;
     meta.fork = 0;
-    meta.links = links;
-    meta.permitted = permitted_source;
-    meta.network = headers.ipv4.source & permitted_mask;
+    meta.found.links = links;
+    meta.found.permitted = permitted_source;
+    meta.found.network = headers.ipv4.source & permitted_mask;
     meta.sources = sources;
 }
 
 action to_fork(bit<32> fork, bit<8> links, bit<32> permitted_source, bit<32> permitted_mask, bit<8> sources) {
     meta.fork = fork;
-    meta.links = links;
-    meta.permitted = permitted_source;
-    meta.network = headers.ipv4.source & permitted_mask;
+    meta.found.links = links;
+    meta.found.permitted = permitted_source;
+    meta.found.network = headers.ipv4.source & permitted_mask;
     meta.sources = sources;
 }
 
 action to_channel6(bit<32> channel, bit<8> links, bit<128> permitted_source, bit<128> permitted_mask, bit<8> sources) {
     meta.channel = channel;
     meta.fork = 0;
-    meta.links = links;
-    meta.permitted6 = permitted_source;
-    meta.network6 = headers.ipv6.source & permitted_mask;
+    meta.found.links = links;
+    meta.found.permitted6 = permitted_source;
+    meta.found.network6 = headers.ipv6.source & permitted_mask;
     meta.sources = sources;
 }
 
 action to_fork6(bit<32> fork, bit<8> links, bit<128> permitted_source, bit<128> permitted_mask, bit<8> sources) {
     meta.fork = fork;
-    meta.links = links;
-    meta.permitted6 = permitted_source;
-    meta.network6 = headers.ipv6.source & permitted_mask;
+    meta.found.links = links;
+    meta.found.permitted6 = permitted_source;
+    meta.found.network6 = headers.ipv6.source & permitted_mask;
     meta.sources = sources;
 }
 
@@ -98,12 +98,13 @@ table flow6 {
 action answer(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<1> write_source, bit<32> source,
               socket_port_t source_port, bit<16> mtu) {
     OUT_PORT = port;
-    meta.out_vlan = vlan;
-    meta.out_source_mac = source_mac;
-    meta.out_destination_mac = destination_mac;
+    meta.found.out_ipv6 = 0;
+    meta.found.out_vlan = vlan;
+    meta.found.out_source_mac = source_mac;
+    meta.found.out_destination_mac = destination_mac;
     meta.new_destination = headers.ipv4.destination;
     meta.new_destination_port = headers.udp.destination;
-    meta.write_source = write_source;
+    meta.found.write_source = write_source;
     meta.new_source = source;
     meta.new_source_port = source_port;
     meta.mtu = mtu;
@@ -113,13 +114,13 @@ action answer(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
 action answer6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<1> write_source, bit<128> source,
                socket_port_t source_port, bit<16> mtu) {
     OUT_PORT = port;
-    meta.out_vlan = vlan;
-    meta.out_source_mac = source_mac;
-    meta.out_destination_mac = destination_mac;
-    meta.out_ipv6 = 1;
+    meta.found.out_ipv6 = 1;
+    meta.found.out_vlan = vlan;
+    meta.found.out_source_mac = source_mac;
+    meta.found.out_destination_mac = destination_mac;
     meta.new_destination6 = headers.ipv6.destination;
     meta.new_destination_port = headers.udp.destination;
-    meta.write_source = write_source;
+    meta.found.write_source = write_source;
     meta.new_source6 = source;
     meta.new_source_port = source_port;
     meta.mtu = mtu;
@@ -151,7 +152,7 @@ table peer6 {
 // [15] `copies`: of the whole fork, as far as there is no gap; meaningful in the row of copy 0
 action branch(bit<32> channel, bit<16> copies) {
     meta.channel = channel;
-    meta.copies = copies;
+    meta.found.copies = copies;
 }
 
 table fork {
@@ -166,14 +167,15 @@ table fork {
 // [16] The session is the controller's own note.
 action set_channel(bit<8> select_by, bit<32> mask, bit<32> group, bit<32> session, bit<32> control_group) {
     channel_counter.count();
-    meta.selector = select_by;
-    meta.mask = mask;
+    meta.found.selector = select_by;
+    meta.found.mask = mask;
     meta.group = group;
 }
 
 // A channel that needs no choice has the slot of its group's only index in its own row.
 action lead(bit<32> endpoint, bit<32> backup, bit<32> mask, bit<32> group, bit<32> session, bit<32> control_group) {
     channel_counter.count();
+    meta.found.selector = SELECTOR_ZERO;
     meta.endpoint = endpoint;
     meta.backup = backup;
 }
@@ -203,14 +205,15 @@ table slot {
 action set_endpoint(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
                     bit<32> destination, socket_port_t destination_port, bit<1> write_source, bit<32> source,
                     socket_port_t source_port, bit<16> mtu, bit<32> unit) {
-    meta.endpoint_kind = kind;
+    meta.found.endpoint_kind = kind;
     OUT_PORT = port;
-    meta.out_vlan = vlan;
-    meta.out_source_mac = source_mac;
-    meta.out_destination_mac = destination_mac;
+    meta.found.out_ipv6 = 0;
+    meta.found.out_vlan = vlan;
+    meta.found.out_source_mac = source_mac;
+    meta.found.out_destination_mac = destination_mac;
     meta.new_destination = destination;
     meta.new_destination_port = destination_port;
-    meta.write_source = write_source;
+    meta.found.write_source = write_source;
     meta.new_source = source;
     meta.new_source_port = source_port;
     meta.mtu = mtu;
@@ -220,15 +223,15 @@ action set_endpoint(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac
 action set_endpoint6(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
                      bit<128> destination, socket_port_t destination_port, bit<1> write_source, bit<128> source,
                      socket_port_t source_port, bit<16> mtu, bit<32> unit) {
-    meta.endpoint_kind = kind;
+    meta.found.endpoint_kind = kind;
     OUT_PORT = port;
-    meta.out_vlan = vlan;
-    meta.out_source_mac = source_mac;
-    meta.out_destination_mac = destination_mac;
-    meta.out_ipv6 = 1;
+    meta.found.out_ipv6 = 1;
+    meta.found.out_vlan = vlan;
+    meta.found.out_source_mac = source_mac;
+    meta.found.out_destination_mac = destination_mac;
     meta.new_destination6 = destination;
     meta.new_destination_port = destination_port;
-    meta.write_source = write_source;
+    meta.found.write_source = write_source;
     meta.new_source6 = source;
     meta.new_source_port = source_port;
     meta.mtu = mtu;

@@ -10,8 +10,8 @@ control Rewriting(inout headers_t headers, inout metadata_t meta, inout standard
         sent.count(0);
         meta.not_checksum = ~headers.udp.checksum;
         meta.not_destination_port = ~headers.udp.destination;
-        headers.ethernet.destination = meta.out_destination_mac;
-        headers.ethernet.source = meta.out_source_mac;
+        headers.ethernet.destination = meta.found.out_destination_mac;
+        headers.ethernet.source = meta.found.out_source_mac;
         headers.udp.destination = meta.new_destination_port;
     }
 
@@ -47,7 +47,7 @@ control Rewriting(inout headers_t headers, inout metadata_t meta, inout standard
         headers.vlan.setValid();
         headers.vlan.priority = 0;
         headers.vlan.drop_eligible = 0;
-        headers.vlan.id = meta.out_vlan;
+        headers.vlan.id = meta.found.out_vlan;
         headers.vlan.type = type;
         headers.ethernet.type = TYPE_VLAN;
     }
@@ -63,19 +63,19 @@ control Rewriting(inout headers_t headers, inout metadata_t meta, inout standard
             recirculate_preserving_field_list(AGAIN);
         } else if (meta.mtu != 0) {
             // What stands behind the IP packet is cut off.
-            if (standard.packet_length != 14 + (bit<32>)meta.tag_bytes + meta.length) {
-                truncate(meta.length + (meta.out_vlan == 0 ? 32w14 : 32w18));
+            if (standard.packet_length != 14 + (bit<32>)meta.tag_bytes + meta.found.length) {
+                truncate(meta.found.length + (meta.found.out_vlan == 0 ? 32w14 : 32w18));
             }
             if (headers.ipv4.isValid()) {
                 rewrite_ipv4();
-                if (meta.write_source == 1) { write_source_ipv4(); }
-                if (meta.out_vlan != 0) { tag(TYPE_IPV4); }
+                if (meta.found.write_source == 1) { write_source_ipv4(); }
+                if (meta.found.out_vlan != 0) { tag(TYPE_IPV4); }
             } else {
                 rewrite_ipv6();
-                if (meta.write_source == 1) { write_source_ipv6(); }
-                if (meta.out_vlan != 0) { tag(TYPE_IPV6); }
+                if (meta.found.write_source == 1) { write_source_ipv6(); }
+                if (meta.found.out_vlan != 0) { tag(TYPE_IPV6); }
             }
-            if (meta.out_vlan == 0 && headers.vlan.isValid()) { untag(); }
+            if (meta.found.out_vlan == 0 && headers.vlan.isValid()) { untag(); }
         } else if (headers.packet_in.isValid()) {
             to_host.count(0);
         }

@@ -6,6 +6,9 @@
 // What survives a resubmission (the backup's turn) and a recirculation (a copy's turn).
 #define AGAIN 1
 #define SURVIVES @field_list(AGAIN)
+// bmv2 sets all metadata to 0 for every packet, which costs it time; the fields of a header keep what was written last,
+// whether it is valid or not, but keys and checksums leave out what is not. This one is never valid.
+#define FOUND header
 #define INGRESS_PORT standard.ingress_port
 #define OUT_PORT standard.egress_spec
 
@@ -89,35 +92,32 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
 
     action receive_ipv4() {
         received.count(0);
-        meta.length = (bit<32>)headers.ipv4.length;
+        meta.found.length = (bit<32>)headers.ipv4.length;
     }
 
     action receive_ipv6() {
         received.count(0);
-        meta.length = 40 + (bit<32>)headers.ipv6.length;
+        meta.found.length = 40 + (bit<32>)headers.ipv6.length;
     }
 
     // [17] Atomic: simple_switch locks a register for the whole action.
     action take_turn() {
         turns.read(turn, meta.group);
-        meta.index = turn & meta.mask;
+        meta.index = turn & meta.found.mask;
         turn = turn + 1;
         turns.write(meta.group, turn);
     }
 
-    // Of source, destination, protocol, ports: selects [17] and tells flows to be learnt apart.
     action hash_ipv4() {
         hash(meta.five_tuple, HashAlgorithm.crc32, 32w0,
              { headers.ipv4.source, headers.ipv4.destination, headers.ipv4.protocol, headers.udp.source,
                headers.udp.destination }, 33w0x100000000);
-        meta.index = meta.five_tuple & meta.mask;
     }
 
     action hash_ipv6() {
         hash(meta.five_tuple, HashAlgorithm.crc32, 32w0,
              { headers.ipv6.source, headers.ipv6.destination, headers.ipv6.protocol, headers.udp.source,
                headers.udp.destination }, 33w0x100000000);
-        meta.index = meta.five_tuple & meta.mask;
     }
 
     action pass_again() {
@@ -134,8 +134,8 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
 
     action multiply() {
         pass_again();
-        forked.count((bit<32>)meta.copies);
-        standard.mcast_grp = meta.copies; // group n: copies 0 to n - 1
+        forked.count((bit<32>)meta.found.copies);
+        standard.mcast_grp = meta.found.copies; // group n: copies 0 to n - 1
         exit;
     }
 
@@ -149,21 +149,23 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
         now = meta.five_tuple ++ standard.ingress_global_timestamp;
         latest.write(cell, now);
         learnt.count(0);
-        digest<learn_t>(1, { meta.out_ipv6, local, headers.udp.destination, remote, headers.udp.source,
+        digest<learn_t>(1, { meta.found.out_ipv6, local, headers.udp.destination, remote, headers.udp.source,
                              standard.ingress_port, meta.vlan, meta.link_mac, headers.ethernet.source });
     }
 
-    action request(bit<1> ipv6) {
-        digest<request_t>(1, { ipv6, remote, headers.udp.source, local, headers.udp.destination,
+    action request() {
+        digest<request_t>(1, { meta.found.out_ipv6, remote, headers.udp.source, local, headers.udp.destination,
                                standard.ingress_port, meta.vlan });
     }
 
     action ends_of_ipv4() {
+        meta.found.out_ipv6 = 0;
         local = (address_t)headers.ipv4.destination;
         remote = (address_t)headers.ipv4.source;
     }
 
     action ends_of_ipv6() {
+        meta.found.out_ipv6 = 1;
         local = headers.ipv6.destination;
         remote = headers.ipv6.source;
     }
@@ -177,9 +179,9 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
         if (standard.instance_type == RECIRCULATED || standard.instance_type == RESUBMITTED) {
             standard.ingress_port = meta.port;
             if (headers.ipv4.isValid()) {
-                meta.length = (bit<32>)headers.ipv4.length;
+                meta.found.length = (bit<32>)headers.ipv4.length;
             } else {
-                meta.length = 40 + (bit<32>)headers.ipv6.length;
+                meta.found.length = 40 + (bit<32>)headers.ipv6.length;
             }
         } else {
             // 1. Frame
@@ -204,7 +206,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                 // 3. IP header
                 if (headers.ipv4.version != 4 || headers.ipv4.header_words < 5
                     || (bit<16>)headers.ipv4.header_words << 2 > headers.ipv4.length
-                    || meta.length + (bit<32>)meta.tag_bytes + 14 > standard.packet_length) {
+                    || meta.found.length + (bit<32>)meta.tag_bytes + 14 > standard.packet_length) {
                     refuse(MALFORMED_IP);
                 }
                 if (headers.ipv4.header_words != 5) { refuse(IP_OPTIONS); }
@@ -216,7 +218,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                 }
                 // 4. Not UDP
                 if (headers.ipv4.protocol != PROTOCOL_UDP) {
-                    if (meta.unmatched == UNMATCHED_DROP) { refuse(NO_FLOW); }
+                    if (meta.found.unmatched == UNMATCHED_DROP) { refuse(NO_FLOW); }
                     pass_to_host();
                 }
                 // 5. UDP
@@ -226,16 +228,10 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                 }
                 flow_wild.apply();
                 if (meta.sources != SOURCES_ALL) { flow.apply(); }
-                if (meta.sources == 0) {
-                    if (meta.link_kind == LINK_NODE) { peer.apply(); }
-                    if (meta.answered == 0 && meta.unmatched == UNMATCHED_REQUEST) {
-                        ends_of_ipv4();
-                        request(0);
-                    }
-                }
+                if (meta.sources == 0 && meta.link_kind == LINK_NODE) { peer.apply(); }
             } else if (headers.ipv6.isValid()) {
                 if (headers.ipv6.version != 6
-                    || meta.length + (bit<32>)meta.tag_bytes + 14 > standard.packet_length) {
+                    || meta.found.length + (bit<32>)meta.tag_bytes + 14 > standard.packet_length) {
                     refuse(MALFORMED_IP);
                 }
                 if (meta.ipv6_extension == 1) { refuse(IPV6_EXTENSION); }
@@ -244,7 +240,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                     refuse(BAD_ADDRESS);
                 }
                 if (headers.ipv6.protocol != PROTOCOL_UDP) {
-                    if (meta.unmatched == UNMATCHED_DROP) { refuse(NO_FLOW); }
+                    if (meta.found.unmatched == UNMATCHED_DROP) { refuse(NO_FLOW); }
                     pass_to_host();
                 }
                 if (headers.ipv6.length < 8 || !headers.udp.isValid() || headers.udp.length != headers.ipv6.length) {
@@ -253,28 +249,29 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                 if (headers.udp.checksum == 0) { refuse(UDP6_ZERO_CHECKSUM); }
                 flow6_wild.apply();
                 if (meta.sources != SOURCES_ALL) { flow6.apply(); }
-                if (meta.sources == 0) {
-                    if (meta.link_kind == LINK_NODE) { peer6.apply(); }
-                    if (meta.answered == 0 && meta.unmatched == UNMATCHED_REQUEST) {
-                        ends_of_ipv6();
-                        request(1);
-                    }
-                }
+                if (meta.sources == 0 && meta.link_kind == LINK_NODE) { peer6.apply(); }
             } else {
                 // 2. Which protocol; an IP header that is cut short
                 bit<16> type = headers.ethernet.type;
                 if (headers.vlan.isValid()) { type = headers.vlan.type; }
                 if (type == TYPE_ARP) { pass_to_host(); }
                 if (type == TYPE_IPV4 || type == TYPE_IPV6) { refuse(MALFORMED_IP); }
-                if (meta.unmatched == UNMATCHED_DROP) { refuse(NOT_IP); }
+                if (meta.found.unmatched == UNMATCHED_DROP) { refuse(NOT_IP); }
                 pass_to_host();
             }
             if (meta.sources != 0) {
-                if (meta.links & (8w1 << meta.link_kind) == 0) { refuse(WRONG_LINK); }
-                if (meta.network != meta.permitted || meta.network6 != meta.permitted6) { refuse(SOURCE_REFUSED); }
+                if (meta.found.links & (8w1 << meta.link_kind) == 0) { refuse(WRONG_LINK); }
+                if ((headers.ipv4.isValid() && meta.found.network != meta.found.permitted)
+                    || (headers.ipv6.isValid() && meta.found.network6 != meta.found.permitted6)) {
+                    refuse(SOURCE_REFUSED);
+                }
             } else if (meta.answered == 0) {
-                if (meta.unmatched == UNMATCHED_DROP) { refuse(NO_FLOW); }
-                if (meta.unmatched == UNMATCHED_REQUEST) { refuse(REQUESTED); }
+                if (meta.found.unmatched == UNMATCHED_DROP) { refuse(NO_FLOW); }
+                if (meta.found.unmatched == UNMATCHED_REQUEST) {
+                    if (headers.ipv4.isValid()) { ends_of_ipv4(); } else { ends_of_ipv6(); }
+                    request();
+                    refuse(REQUESTED);
+                }
                 pass_to_host();
             }
         }
@@ -284,22 +281,27 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                 // 6. Target
                 if (meta.fork != 0) {
                     if (fork.apply().miss) { refuse(NO_RULE); }
-                    if (standard.instance_type != RECIRCULATED && meta.copies != 1) { multiply(); }
+                    if (standard.instance_type != RECIRCULATED && meta.found.copies != 1) { multiply(); }
                 }
                 // 7. Channel
                 if (channel.apply().miss) { refuse(NO_RULE); }
-                if (standard.packet_length != 14 + meta.length) {
-                    surplus.apply(meta.channel, (bit<16>)(standard.packet_length - 14 - meta.length));
+                if (standard.packet_length != 14 + meta.found.length) {
+                    surplus.apply(meta.channel, (bit<16>)(standard.packet_length - 14 - meta.found.length));
+                }
+                // The hash selects, and tells apart the flows that may have to be learnt.
+                if (meta.found.selector == SELECTOR_HASH
+                    || (meta.link_kind == LINK_OUTSIDE && meta.sources != SOURCES_ONE)) {
+                    if (headers.ipv4.isValid()) { hash_ipv4(); } else { hash_ipv6(); }
                 }
                 if (meta.endpoint == 0) {
                     // The index is also the datagram number and the instance of a packet without an ARTP header: 0.
-                    if (meta.selector == SELECTOR_COUNTER) {
+                    if (meta.found.selector == SELECTOR_COUNTER) {
                         take_turn();
-                    } else if (meta.selector == SELECTOR_HASH) {
-                        if (headers.ipv4.isValid()) { hash_ipv4(); } else { hash_ipv6(); }
+                    } else if (meta.found.selector == SELECTOR_HASH) {
+                        meta.index = meta.five_tuple & meta.found.mask;
                     }
                     if (slot.apply().miss) {
-                        if (meta.selector == SELECTOR_INSTANCE) { refuse(NO_SUCH_INSTANCE); }
+                        if (meta.found.selector == SELECTOR_INSTANCE) { refuse(NO_SUCH_INSTANCE); }
                         refuse(NO_RULE);
                     }
                 }
@@ -315,18 +317,15 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
             }
         }
         if (headers.ipv4.isValid()) {
-            if (meta.out_ipv6 == 1) { refuse(FAMILY_MISMATCH); }
+            if (meta.found.out_ipv6 == 1) { refuse(FAMILY_MISMATCH); }
             if (headers.ipv4.ttl <= 1) { refuse(TTL_EXPIRED); }
         } else {
-            if (meta.out_ipv6 == 0) { refuse(FAMILY_MISMATCH); }
+            if (meta.found.out_ipv6 == 0) { refuse(FAMILY_MISMATCH); }
             if (headers.ipv6.ttl <= 1) { refuse(TTL_EXPIRED); }
         }
-        if (meta.length > (bit<32>)meta.mtu) { refuse(TOO_BIG); }
+        if (meta.found.length > (bit<32>)meta.mtu) { refuse(TOO_BIG); }
         // [20]: an edge has no guests, so an answer is never itself a cause to learn
-        if (meta.endpoint_kind == ENDPOINT_NODE && meta.link_kind == LINK_OUTSIDE && meta.sources != SOURCES_ONE) {
-            if (meta.selector != SELECTOR_HASH) {
-                if (headers.ipv4.isValid()) { hash_ipv4(); } else { hash_ipv6(); }
-            }
+        if (meta.answered == 0 && meta.found.endpoint_kind == ENDPOINT_NODE && meta.link_kind == LINK_OUTSIDE && meta.sources != SOURCES_ONE) {
             remember();
             if (before[79:48] != meta.five_tuple || standard.ingress_global_timestamp - before[47:0] >= REFRESH_INTERVAL) {
                 if (headers.ipv4.isValid()) { ends_of_ipv4(); } else { ends_of_ipv6(); }

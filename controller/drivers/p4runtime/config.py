@@ -14,7 +14,8 @@
     [switch]
     address = "127.0.0.1:9559"                  # its P4Runtime server
     device_id = 1
-    election_id = 100                           # the controller with the highest is primary
+    election_id = 100                           # the controller with the highest is primary; at least 100:
+                                                # below are those who look on (`make shell`)
 
     [[links]]                                   # as of a unit agent, and what only a host could measure:
     device = "data0"                            # the port's name in the steering rows
@@ -114,7 +115,7 @@ def read_config(path: Path) -> SwitchConfig:
         control=file.table("control").control(),
         address=switch.text("address"),
         device_id=int(switch.number("device_id", 1, 1, (1 << 63) - 1)),
-        election_id=int(switch.number("election_id", 100, 1, (1 << 63) - 1)),
+        election_id=int(switch.number("election_id", 100, 100, (1 << 63) - 1)),
         links=file.links(),
         routes=file.routes(),
     )

@@ -1,10 +1,11 @@
 """Steering rows as entries of the P4 pipeline's tables, and back: data in, data out.
 
 Keys and parameters stand in the order of ``p4/shared/tables.p4``; all matches are exact.  It differs from
-the model in this: ``flow`` and ``peer`` are for IPv4, ``flow6`` and ``peer6`` for IPv6; rows of flows without a
-source stand in ``flow_wild`` and ``flow6_wild`` and tell whether there are others; the row of a fork's copy 0
-also tells the number of copies, which is the number of the multicast group that makes them; a slot without a
-backup has the backup 0, which is no endpoint's number; the row of a channel without a choice holds its slot.
+the model in this: ``flow`` and ``peer`` are for IPv4, ``flow6`` and ``peer6`` for IPv6; flows without a
+source stand in ``flow_wild`` and ``flow6_wild`` and tell whether there are others to their destination; the
+row of a fork's copy 0 also tells the number of copies, which is the number of the multicast group that makes
+them; a slot without a backup has the backup 0, which is no endpoint's number; the row of a channel without a
+choice holds its slot.
 """
 
 from __future__ import annotations

@@ -59,19 +59,18 @@ def channel_entities(pipeline: Pipeline, channels: Iterable[int]) -> Iterator[p4
     for channel in channels:
         entry = pipeline.message(EntryKey("channel", (channel,))).table_entry
         yield p4r.Entity(direct_counter_entry=p4r.DirectCounterEntry(table_entry=entry))
-        for index in surplus_cells(channel):
-            yield pipeline.counter("surplus", index)
+        yield from _surplus(pipeline, channel)
 
 
-def surplus_cells(channel: int) -> range:
-    """The channel's cells of the counter array ``surplus``."""
-    return range(channel * SURPLUS_BITS, (channel + 1) * SURPLUS_BITS)
+def _surplus(pipeline: Pipeline, channel: int) -> Iterator[p4r.Entity]:
+    """The channel's cells of ``p4/v1model/surplus.p4``, one for each bit."""
+    for bit in range(SURPLUS_BITS):
+        yield pipeline.counter(f"surplus_{bit}", channel)
 
 
 def zero_surplus(pipeline: Pipeline, channel: int) -> Iterator[p4r.Entity]:
     """What to write when the channel's row, and with it the row's own counter, goes."""
-    for index in surplus_cells(channel):
-        cell = pipeline.counter("surplus", index)
+    for cell in _surplus(pipeline, channel):
         cell.counter_entry.data.packet_count = 0
         yield cell
 
@@ -79,9 +78,9 @@ def zero_surplus(pipeline: Pipeline, channel: int) -> Iterator[p4r.Entity]:
 def channel_counts(pipeline: Pipeline, entities: Iterable[p4r.Entity]) -> dict[int, PacketCount]:
     """Packets and bytes of IP packets by channel.
 
-    The switch counts bytes of whole frames; from these go 14 per packet and what ``surplus``
-    holds, bit by bit.
+    The switch counts bytes of whole frames; from these go 14 per packet and the surplus, bit by bit.
     """
+    bits = {pipeline.counters[f"surplus_{bit}"]: bit for bit in range(SURPLUS_BITS)}
     counts: dict[int, PacketCount] = {}
     surplus: Counter[int] = Counter()
     for entity in entities:
@@ -91,8 +90,8 @@ def channel_counts(pipeline: Pipeline, entities: Iterable[p4r.Entity]) -> dict[i
             packets = entry.data.packet_count
             counts[channel] = PacketCount(packets, entry.data.byte_count - ETHERNET * packets)
         elif entity.counter_entry.data.packet_count:
-            channel, bit = divmod(entity.counter_entry.index.index, SURPLUS_BITS)
-            surplus[channel] += entity.counter_entry.data.packet_count << bit
+            cell = entity.counter_entry
+            surplus[cell.index.index] += cell.data.packet_count << bits[cell.counter_id]
     for channel, extra in surplus.items():
         counts[channel].bytes -= extra
     return counts

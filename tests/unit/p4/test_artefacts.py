@@ -120,6 +120,6 @@ def test_sizes_are_shared() -> None:
 
 def test_tables_have_the_names_of_the_model() -> None:
     assert set(Pipeline.load().tables) == {
-        "link", "flow", "flow6", "flow_wild", "flow6_wild", "peer", "peer6", "fork", "channel", "slot", "endpoint",
-        "unit",
+        "link", "flow", "flow6", "flow_wild", "flow6_wild", "peer", "peer6",
+        "fork", "channel", "slot", "endpoint", "unit",
     }  # fmt: skip
