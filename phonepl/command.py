@@ -20,6 +20,7 @@ from phonepl.diagnostics import ProgramError
 from phonepl.explain import explain as explanation
 from phonepl.formatter import format_source
 from phonepl.parser import parse
+from phonepl.printing import printed
 from phonepl.running import UsageError, binding
 from phonepl.running import run as run_captures
 
@@ -127,7 +128,7 @@ def _emitted(file: Path, stage: str, no_opt: bool) -> str:
         case "ast":
             return syntax.dump(parse(read_source(file), str(file))) + "\n"
         case "ir":
-            return str(_compiled(file, no_opt).program)
+            return printed(_compiled(file, no_opt).program)
         case "c" | "p4":
             return targets.load("xdp" if stage == "c" else "p4").emit(_compiled(file, no_opt))
     raise UsageError(f"--emit {stage}: the stages are ast, ir, c and p4")

@@ -1,117 +1,27 @@
-"""Syntax tree to intermediate language: expressions, assignments, calls. Statements: `lowering`."""
+"""Syntax tree to intermediate language: expressions, assignments. Calls: `calls`; statements: `lowering`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl import syntax as s
+from phonepl.emission import Emission, all_nodes
 from phonepl.syntax import Span
 from phonepl.trees import converted, length_of, negated, result_type, scope, tree, unary
-from phonepl.types import (
-    MAXIMUM_STORED_STRING,
-    MAXIMUM_STRING,
-    ArrayField,
-    Checked,
-    ConstantField,
-    Local,
-    StreamField,
-    Type,
-)
-
-MAXIMUM_OPERATIONS = 40_000
-"""Statements of one handler after expansion."""
-
-_READ_WIDTH = {"byteAt": 1, "intAt": 4, "longAt": 8}
-_OF_WIDTH = {"ofByte": 1, "ofInt": 4, "ofLong": 8}
-_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
-
-_Meaning = ir.Expression | ir.Array | str
-"""What a variable stands for: a value, an array, or the name of a stream."""
+from phonepl.types import MAXIMUM_STORED_STRING, ArrayField, ConstantField, Local, StreamField, Type
 
 
-class TooLarge(Exception):
-    """The expansion of calls passed MAXIMUM_OPERATIONS; carries where."""
-
-    def __init__(self, span: Span) -> None:
-        self.span = span
-        super().__init__()
-
-
-@dataclass
-class Frame:
-    """One expansion of a method."""
-
-    meanings: dict[Local, _Meaning]
-    end: str
-    result: ir.Local | None
-
-
-class Evaluation:
+class Evaluation(Emission, ABC):
     """Emits what evaluating an expression takes, in Java's order, with every test; gives back a pure tree."""
 
-    def __init__(self, checked: Checked, arrays: dict[str, ir.Array]) -> None:
-        self._checked = checked
-        self._arrays = arrays
-        self._names: dict[str, int] = {}
-        self._locals: list[ir.Local] = []
-        self._out: list[ir.Statement] = []
-        self._frame = Frame({}, "", None)
-        self._assigned = _assigned_locals(checked)
-        self._size = 0
+    @abstractmethod
+    def _call(self, e: s.Call) -> ir.Expression | None:
+        """The result of a call; None if there is none."""
 
-    def _block(self, statement: s.Statement) -> ir.Block:
-        """The statement, lowered apart; `lowering` knows how."""
-        raise NotImplementedError
-
-    # ── names ──
-
-    def _unique(self, name: str) -> str:
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
-        return name if not count else f"{name}_{count + 1}"
-
-    def _label(self, name: str) -> str:
-        return self._unique(f"${name}")[1:]
-
-    def _local(self, name: str, kind: Type, known: ir.Range | None = None) -> ir.Local:
-        local = ir.Local(self._unique(name), kind, known or ir.WHOLE[kind])
-        self._locals.append(local)
-        return local
-
-    def _temporary(self, value: ir.Expression | ir.Operation, span: Span) -> ir.Local:
-        """A fresh local that holds `value`; set once."""
-        local = self._local("t", value.type, ir.WHOLE[value.type])
-        self._emit(ir.Set(local, value, span))
-        return local
-
-    def _symbol(self, node: s.Node) -> Local:
-        symbol = self._checked.symbols[node]
-        assert isinstance(symbol, Local)
-        return symbol
-
-    def _emit(self, statement: ir.Statement) -> None:
-        self._size += 1
-        if self._size > MAXIMUM_OPERATIONS:
-            raise TooLarge(statement.span)
-        self._out.append(statement)
-
-    def _captured(self) -> list[ir.Statement]:
-        """Start gathering statements apart; give the returned list back to `_restore`."""
-        before, self._out = self._out, []
-        return before
-
-    def _restore(self, before: list[ir.Statement]) -> ir.Block:
-        gathered, self._out = tuple(self._out), before
-        return gathered
-
-    def _is_stable(self, value: ir.Expression) -> bool:
-        """Is it a constant, or a local that is set once and so can stand for the variable itself?"""
-        if isinstance(value, ir.Constant):
-            return True
-        return isinstance(value, ir.Local) and not any(
-            meaning is value and symbol in self._assigned for symbol, meaning in self._frame.meanings.items()
-        )
+    @abstractmethod
+    def _new_packet(self, e: s.NewObject) -> ir.Expression:
+        """The packet that is made."""
 
     # ── conditions ──
 
@@ -199,8 +109,8 @@ class Evaluation:
             changed = self._changed_names(expression)
             if changed:
                 values = [
-                    self._temporary(value, expressions[at].span) if changed & ir.locals_in(value) else value
-                    for at, value in enumerate(values)
+                    self._temporary(value, before.span) if changed & traversal.locals_in(value) else value
+                    for before, value in zip(expressions, values, strict=False)
                 ]
             values.append(self._value(expressions[position]))
         return values
@@ -208,7 +118,7 @@ class Evaluation:
     def _changed_names(self, e: s.Expression) -> set[str]:
         """The locals that evaluating `e` assigns."""
         changed: set[str] = set()
-        for node in _all_nodes(e):
+        for node in all_nodes(e):
             if isinstance(node, s.Assignment | s.Step) and isinstance(node.target, s.Name):
                 meaning = self._frame.meanings.get(self._symbol(node.target))
                 if isinstance(meaning, ir.Local):
@@ -261,10 +171,6 @@ class Evaluation:
         if operator in ("/", "%"):
             self._test_divisor(right, span)
         return tree(operator, left, right, kind)
-
-    def _test_divisor(self, divisor: ir.Expression, span: Span) -> None:
-        zero = ir.Constant(0, divisor.type)
-        self._emit(ir.TrapIf(tree("==", divisor, zero, Type.BOOLEAN), ir.ARITHMETIC_ERROR, span))
 
     def _short_circuit(self, e: s.Binary) -> ir.Expression:
         if not self._needs_jumps(e):
@@ -366,131 +272,6 @@ class Evaluation:
         self._emit(ir.Load(target, array, index, e.span))
         return target
 
-    # ── checks ──
-
-    def _trap(self, operator: str, left: ir.Expression, right: ir.Expression, span: Span) -> None:
-        self._emit(ir.TrapIf(tree(operator, left, right, Type.BOOLEAN), ir.RANGE_ERROR, span))
-
-    def _test_index(self, array: ir.Array, index: ir.Expression, span: Span) -> None:
-        self._trap("<", index, ir.Constant(0, Type.INT), span)
-        self._trap(">=", index, ir.Constant(array.length, Type.INT), span)
-
-    def _test_read(self, source: ir.Bytes, offset: ir.Expression, width: int, span: Span) -> None:
-        self._trap("<", offset, ir.Constant(0, Type.INT), span)
-        # Not offset + width, which could wrap.
-        last = tree("-", length_of(source), ir.Constant(width, Type.INT), Type.INT)
-        self._trap(">", offset, last, span)
-
-    # ── calls ──
-
-    def _call(self, e: s.Call) -> ir.Expression | None:
-        if e.object is None or isinstance(e.object, s.This):
-            return self._expanded(e)
-        name = e.name.text
-        if isinstance(e.object, s.Name) and e.object not in self._checked.types:
-            if name == "nanos":
-                return self._temporary(ir.Nanos(), e.span)
-            width = _OF_WIDTH[name]
-            operand = converted(self._value(e.arguments[0]), Type.LONG if width == 8 else Type.INT)
-            return self._temporary(ir.OfNumber(operand, width), e.span)
-        if name == "put":
-            stream = self._alias(e.object)
-            packet = self._value(e.arguments[0])
-            assert isinstance(stream, str) and isinstance(packet, ir.Local)
-            self._emit(ir.Put(stream, packet, e.span))
-            return None
-        source, *arguments = self._values((e.object, *e.arguments))
-        assert isinstance(source, ir.Local | ir.Constant)
-        return self._method(e, name, source, arguments)
-
-    def _method(
-        self, e: s.Call, name: str, source: ir.Bytes, arguments: list[ir.Expression]
-    ) -> ir.Expression:
-        match name:
-            case "length":
-                return length_of(source)
-            case "equals":
-                other = arguments[0]
-                assert isinstance(other, ir.Local | ir.Constant)
-                return self._temporary(ir.Equals(source, other), e.span)
-            case "concat":
-                return self._concat(source, arguments, e.span)
-            case "substring" | "subpacket":
-                return self._slice(e, name, source, arguments)
-        width = _READ_WIDTH[name]
-        kind = Type.LONG if width == 8 else Type.INT
-        known = ir.Range(0, 255) if width == 1 else ir.WHOLE[kind]
-        offset = arguments[0]
-        self._test_read(source, offset, width, e.span)
-        return self._temporary(ir.ReadNumber(source, offset, width, known), e.span)
-
-    def _slice(self, e: s.Call, name: str, source: ir.Bytes, arguments: list[ir.Expression]) -> ir.Expression:
-        length = length_of(source)
-        begin = arguments[0]
-        end = arguments[1] if len(arguments) > 1 else length
-        self._trap("<", begin, ir.Constant(0, Type.INT), e.span)
-        self._trap(">", begin, end, e.span)
-        if len(arguments) > 1:
-            self._trap(">", end, length, e.span)
-        if name == "subpacket":
-            assert isinstance(source, ir.Local)
-            return self._temporary(ir.Subpacket(source, begin, end, ir.WHOLE[Type.PACKET]), e.span)
-        if source.type is Type.PACKET:
-            size = tree("-", end, begin, Type.INT)
-            self._trap(">", size, ir.Constant(MAXIMUM_STRING, Type.INT), e.span)
-        return self._temporary(ir.Substring(source, begin, end, ir.WHOLE[Type.STRING]), e.span)
-
-    def _concat(self, source: ir.Bytes, arguments: list[ir.Expression], span: Span) -> ir.Expression:
-        parts = [source]
-        for argument in arguments:
-            assert isinstance(argument, ir.Local | ir.Constant)
-            parts.append(argument)
-        total: ir.Expression = length_of(parts[0])
-        for part in parts[1:]:
-            total = tree("+", total, length_of(part), Type.INT)
-        self._trap(">", total, ir.Constant(MAXIMUM_STRING, Type.INT), span)
-        return self._temporary(ir.Concat(tuple(parts), ir.WHOLE[Type.STRING]), span)
-
-    def _new_packet(self, e: s.NewObject) -> ir.Expression:
-        parts: list[ir.Bytes] = []
-        tail: ir.Local | None = None
-        for value in self._values(e.arguments):
-            if isinstance(value, ir.Local) and value.type is Type.PACKET:
-                tail = value
-            else:
-                assert isinstance(value, ir.Local | ir.Constant)
-                parts.append(value)
-        return self._temporary(ir.NewPacket(tuple(parts), tail, ir.WHOLE[Type.PACKET]), e.span)
-
-    def _expanded(self, e: s.Call) -> ir.Expression | None:
-        """The body of an own method in place of its call."""
-        method = self._checked.methods[e.name.text]
-        parameters = [self._symbol(parameter) for parameter in method.parameters]
-        plain = [a for a, p in zip(e.arguments, parameters, strict=True) if not p.type.is_alias]
-        values = iter(self._values(tuple(plain)))
-        meanings: dict[Local, _Meaning] = {}
-        for argument, parameter in zip(e.arguments, parameters, strict=True):
-            if parameter.type.is_alias:
-                meanings[parameter] = self._alias(argument)
-                continue
-            value = converted(next(values), parameter.type)
-            if parameter not in self._assigned and self._is_stable(value):
-                meanings[parameter] = value
-                continue
-            local = self._local(parameter.name, parameter.type)
-            self._emit(ir.Set(local, value, argument.span))
-            meanings[parameter] = local
-        result = None
-        if method.result is not None:
-            result = self._local(f"{method.name.text}_result", self._checked.types[e])
-        label = self._label(method.name.text)
-        outer, self._frame = self._frame, Frame(meanings, label, result)
-        body = self._block(method.body)
-        self._frame = outer
-        for statement in scope(label, body, e.span):
-            self._emit(statement)
-        return result
-
 
 def _is_pure(e: s.Expression) -> bool:
     """Is `e` lowered without emitting anything?"""
@@ -504,24 +285,3 @@ def _is_pure(e: s.Expression) -> bool:
         case s.Call():
             return e.name.text == "length" and isinstance(e.object, s.Name)
     return False
-
-
-def _all_nodes(node: s.Node) -> list[s.Node]:
-    found, waiting = [], [node]
-    while waiting:
-        current = waiting.pop()
-        found.append(current)
-        waiting.extend(current.children())
-    return found
-
-
-def _assigned_locals(checked: Checked) -> set[Local]:
-    """The variables and parameters that are assigned anywhere but where they are declared."""
-    assigned: set[Local] = set()
-    for method in checked.methods.values():
-        for node in _all_nodes(method):
-            if isinstance(node, s.Assignment | s.Step):
-                symbol = checked.symbols.get(node.target)
-                if isinstance(symbol, Local):
-                    assigned.add(symbol)
-    return assigned

@@ -3,7 +3,7 @@ costs."""
 
 from __future__ import annotations
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.compiler import Compiled
 from phonepl.representation import HEAD, Representation, Use, representations
 from phonepl.types import Type
@@ -73,14 +73,14 @@ def _check(use: Use) -> str:
 
 
 def _traps(block: ir.Block) -> int:
-    return sum(isinstance(statement, ir.TrapIf) for statement in ir.walk(block))
+    return sum(isinstance(statement, ir.TrapIf) for statement in traversal.walk(block))
 
 
 def _memory(handler: ir.Handler, uses: tuple[Use, ...]) -> str:
     reads = [use.last_byte for use in uses if use.last_byte is not None]
     said = [f"packet bytes 0..{max(reads)}" if reads else "no byte of the packet"]
     arrays: dict[str, ir.Array] = {}
-    for statement in ir.walk(handler.body):
+    for statement in traversal.walk(handler.body):
         if isinstance(statement, ir.Load | ir.Store | ir.Update):
             arrays[statement.array.name] = statement.array
     if arrays:

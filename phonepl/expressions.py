@@ -1,110 +1,21 @@
-"""The type checker for expressions: names, operators, conversions, assignments, calls."""
+"""The type checker for expressions: names, operators, assignments. Calls: `invocations`."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 from phonepl import diagnostics as d
 from phonepl import syntax as s
+from phonepl.conversions import nearest, with_article
+from phonepl.invocations import CallChecker
 from phonepl.members import Members
-from phonepl.types import MAXIMUM_STRING, ArrayField, ConstantField, Local, StreamField, Symbol, Type
-
-_READS: dict[str, tuple[Type, tuple[int, ...]]] = {
-    "length": (Type.INT, (0,)),
-    "substring": (Type.STRING, (1, 2)),
-    "byteAt": (Type.INT, (1,)),
-    "intAt": (Type.INT, (1,)),
-    "longAt": (Type.LONG, (1,)),
-}
-_SIGNATURES = {
-    "length": "length()",
-    "substring": "substring(BEGIN) or substring(BEGIN, END)",
-    "subpacket": "subpacket(BEGIN) or subpacket(BEGIN, END)",
-    "byteAt": "byteAt(OFFSET)",
-    "intAt": "intAt(OFFSET)",
-    "longAt": "longAt(OFFSET)",
-    "put": "put(PACKET)",
-    "equals": "equals(STRING)",
-    "concat": "concat(STRING, …)",
-    "nanos": "Clock.nanos()",
-    "ofInt": "String.ofInt(INT)",
-    "ofLong": "String.ofLong(LONG)",
-    "ofByte": "String.ofByte(INT)",
-}
-_STATIC: dict[str, dict[str, tuple[tuple[Type, ...], Type]]] = {
-    "String": {
-        "ofInt": ((Type.INT,), Type.STRING),
-        "ofLong": ((Type.LONG,), Type.STRING),
-        "ofByte": ((Type.INT,), Type.STRING),
-    },
-    "Clock": {"nanos": ((), Type.LONG)},
-}
-_METHODS: dict[Type, tuple[str, ...]] = {
-    Type.PACKET: ("length", "substring", "subpacket", "byteAt", "intAt", "longAt"),
-    Type.STRING: ("length", "substring", "byteAt", "intAt", "longAt", "concat", "equals"),
-    Type.STREAM: ("put",),
-}
-_SPECIAL_ADVICE = {
-    (Type.PACKET, "concat"): "write new Packet(STRING, …, PACKET)",
-    (Type.PACKET, "equals"): "compare bytes: PACKET.substring(BEGIN, END).equals(STRING)",
-    (Type.PACKET, "put"): "write STREAM.put(PACKET)",
-    (Type.STRING, "subpacket"): "a part of a String is substring(BEGIN, END)",
-    (Type.STRING, "charAt"): "write byteAt(OFFSET)",
-    (Type.PACKET, "charAt"): "write byteAt(OFFSET)",
-    (Type.STRING, "put"): "write STREAM.put(new Packet(STRING))",
-    (Type.STREAM, "get"): "packets come by themselves: the constructor's parameter NetStream port > method",
-    (Type.STREAM, "read"): "packets come by themselves: the constructor's parameter NetStream port > method",
-}
+from phonepl.types import MAXIMUM_STRING, ArrayField, ConstantField, Local, StreamField, Type
 
 
-class ExpressionChecker:
+class ExpressionChecker(CallChecker):
     """Leaves the type of every expression in `Checked.types`; None means: complained about already."""
 
     def __init__(self, members: Members) -> None:
-        self._members = members
-        self._checked = members.checked
-        self._scopes: list[dict[str, Local]] = []
-        self._poisoned: set[str] = set()
+        super().__init__(members)
         members.type_of_constant = self.type_of
-        members.coerce = self.coerce
-
-    def _say(self, diagnostic: d.Diagnostic) -> None:
-        self._members.say(diagnostic)
-
-    def _text(self, node: s.Node) -> str:
-        """How a short expression is written, for hints."""
-        span = node.span
-        if span.line != span.end_line:
-            return "…"
-        text = self._checked.source.split("\n")[span.line - 1][span.column - 1 : span.end_column - 1]
-        return text if len(text) <= 40 else "…"
-
-    # ── conversions ──
-
-    def coerce(self, e: s.Expression, found: Type, expected: Type) -> bool:
-        """May `e` stand where `expected` is due? Says why not."""
-        if found is expected or (found is Type.INT and expected is Type.LONG):
-            return True
-        if found is Type.LONG and expected is Type.INT:
-            self._say(d.Narrowing(e.span))
-        elif found is Type.PACKET and expected is Type.STRING:
-            self._say(d.PacketWhereString(e.span, packet=self._text(e)))
-        elif found is Type.STRING and expected is Type.PACKET:
-            self._say(d.StringWherePacket(e.span, string=self._text(e)))
-        else:
-            advice = ""
-            if expected is Type.BOOLEAN and found.is_number:
-                advice = f"write {self._text(e)} != 0"
-            elif expected is Type.STRING and found.is_number:
-                call = "ofInt" if found is Type.INT else "ofLong"
-                advice = f"write String.{call}({self._text(e)}) for its bytes"
-            elif expected.is_number and found is Type.STRING:
-                advice = f"write {self._text(e)}.intAt(0) to read a number from its bytes"
-            elif expected.is_number and found is Type.PACKET:
-                advice = f"write {self._text(e)}.intAt(OFFSET) to read a number from it"
-            self._say(d.WrongType(e.span, found=_a(found), expected=_a(expected), advice=advice))
-        return False
 
     # ── the type of an expression ──
 
@@ -182,18 +93,6 @@ class ExpressionChecker:
 
     # ── names ──
 
-    def _lookup(self, name: str) -> Symbol | None:
-        for scope in reversed(self._scopes):
-            if name in scope:
-                return scope[name]
-        return self._field(name)
-
-    def _field(self, name: str) -> Symbol | None:
-        field = self._members.field(name)
-        if field is None and name in self._members.stream_fields:
-            return StreamField(name, name, self._members.stream_fields[name])
-        return field
-
     def _name(self, e: s.Expression, name: str, only_field: bool = False) -> Type | None:
         symbol = self._field(name) if only_field else self._lookup(name)
         if symbol is not None:
@@ -215,7 +114,7 @@ class ExpressionChecker:
         if name in self._members.methods:
             return f"a method is called: {name}(…)"
         known: set[str] = set(self._members.declared).union(*self._scopes) if self._scopes else set()
-        return _nearest(name, known) or "declare it: TYPE NAME = VALUE;"
+        return nearest(name, known) or "declare it: TYPE NAME = VALUE;"
 
     def _member(self, e: s.Member) -> Type | None:
         name = e.name.text
@@ -233,7 +132,7 @@ class ExpressionChecker:
         advice = ""
         if name == "length" and kind in (Type.PACKET, Type.STRING):
             advice = f"write {self._text(e.object)}.length()"
-        self._say(d.UnknownMember(e.name.span, type=_a(kind), name=name, advice=advice))
+        self._say(d.UnknownMember(e.name.span, type=with_article(kind), name=name, advice=advice))
         return None
 
     # ── operators ──
@@ -249,7 +148,7 @@ class ExpressionChecker:
             advice = f"write {self._text(e.operand)} == 0, or ~ for its bits"
         elif e.operator == "~" and kind is Type.BOOLEAN:
             advice = f"write !{self._text(e.operand)}"
-        self._say(d.BadOperand(e.span, operator=e.operator, types=_a(kind), advice=advice))
+        self._say(d.BadOperand(e.span, operator=e.operator, types=with_article(kind), advice=advice))
         return None
 
     def _binary(self, e: s.Binary) -> Type | None:
@@ -309,7 +208,7 @@ class ExpressionChecker:
             advice = ""
             if operator in ("&&", "||") and (both[0].is_number or both[1].is_number):
                 advice = f"compare numbers with 0, or write {operator[0]} for their bits"
-            types = f"{_a(both[0])} and {_a(both[1])}"
+            types = f"{with_article(both[0])} and {with_article(both[1])}"
             self._say(d.BadOperand(span, operator=operator, types=types, advice=advice))
 
     def _cast(self, e: s.Cast) -> Type | None:
@@ -332,7 +231,7 @@ class ExpressionChecker:
             advice = f"write new Packet({self._text(e.operand)})"
         elif target is Type.BOOLEAN and kind.is_number:
             advice = f"write {self._text(e.operand)} != 0"
-        self._say(d.BadCast(e.span, found=_a(kind), type=target.value, advice=advice))
+        self._say(d.BadCast(e.span, found=with_article(kind), type=target.value, advice=advice))
         return None
 
     # ── assignment ──
@@ -380,7 +279,7 @@ class ExpressionChecker:
         kind = self._target(e.target)
         if kind is None or kind.is_number:
             return kind
-        self._say(d.BadOperand(e.span, operator=e.operator, types=_a(kind), advice=""))
+        self._say(d.BadOperand(e.span, operator=e.operator, types=with_article(kind), advice=""))
         return None
 
     def _element(self, e: s.Element) -> Type | None:
@@ -389,155 +288,8 @@ class ExpressionChecker:
             advice = ""
             if array in (Type.PACKET, Type.STRING):
                 advice = f"write {self._text(e.array)}.byteAt({self._text(e.index)})"
-            self._say(d.BadOperand(e.span, operator="[]", types=_a(array), advice=advice))
+            self._say(d.BadOperand(e.span, operator="[]", types=with_article(array), advice=advice))
             return None
         if array is None or index is None or not self.coerce(e.index, index, Type.INT):
             return None
         return array.element
-
-    # ── calls ──
-
-    def _call(self, e: s.Call) -> Type | None:
-        if e.object is None or isinstance(e.object, s.This):
-            return self._own_call(e)
-        if (
-            isinstance(e.object, s.Name)
-            and e.object.identifier in _STATIC
-            and self._lookup(e.object.identifier) is None
-        ):
-            return self._static_call(e, e.object.identifier)
-        kind = self.type_of(e.object)
-        arguments = [self.type_of(argument) for argument in e.arguments]
-        if kind is None:
-            return None
-        name = e.name.text
-        if name not in _METHODS.get(kind, ()):
-            self._say(
-                d.UnknownMethod(e.name.span, type=_a(kind), name=name, advice=self._method_advice(kind, name))
-            )
-            return None
-        if name == "put":
-            return Type.VOID if self._arguments(e, arguments, (Type.PACKET,)) else None
-        if name == "equals":
-            return Type.BOOLEAN if self._arguments(e, arguments, (Type.STRING,)) else None
-        if name == "concat":
-            if not arguments:
-                self._count(e, "at least 1 argument")
-                return None
-            return Type.STRING if self._arguments(e, arguments, (Type.STRING,) * len(arguments)) else None
-        result, counts = (Type.PACKET, (1, 2)) if name == "subpacket" else _READS[name]
-        if len(arguments) not in counts:
-            expected = " or ".join(str(count) for count in counts)
-            self._count(e, f"{expected} argument{'s' if counts != (1,) else ''}")
-            return None
-        return result if self._arguments(e, arguments, (Type.INT,) * len(arguments)) else None
-
-    def _arguments(self, e: s.Call, found: list[Type | None], expected: tuple[Type, ...]) -> bool:
-        if len(found) != len(expected):
-            self._count(e, f"{len(expected)} argument{'' if len(expected) == 1 else 's'}")
-            return False
-        right = True
-        for argument, kind, due in zip(e.arguments, found, expected, strict=True):
-            right = kind is not None and self.coerce(argument, kind, due) and right
-        return right
-
-    def _count(self, e: s.Call, expected: str) -> None:
-        name = e.name.text
-        self._say(
-            d.ArgumentCount(
-                e.span,
-                name=name,
-                expected=expected,
-                found=len(e.arguments),
-                signature=_SIGNATURES.get(name, name),
-            )
-        )
-
-    def _method_advice(self, kind: Type, name: str) -> str:
-        if (kind, name) in _SPECIAL_ADVICE:
-            return _SPECIAL_ADVICE[kind, name]
-        methods = _METHODS.get(kind, ())
-        if near := _nearest(name, methods):
-            return near
-        return f"it has {', '.join(_SIGNATURES[m].split(' or ')[0] for m in methods)}" if methods else ""
-
-    def _static_call(self, e: s.Call, owner: str) -> Type | None:
-        arguments = [self.type_of(argument) for argument in e.arguments]
-        name = e.name.text
-        if name not in _STATIC[owner]:
-            advice = "it has " + ", ".join(_SIGNATURES[m] for m in _STATIC[owner])
-            self._say(d.UnknownMethod(e.name.span, type=f"`{owner}`", name=name, advice=advice))
-            return None
-        expected, result = _STATIC[owner][name]
-        return result if self._arguments(e, arguments, expected) else None
-
-    def _own_call(self, e: s.Call) -> Type | None:
-        arguments = [self.type_of(argument) for argument in e.arguments]
-        name = e.name.text
-        method = self._members.methods.get(name)
-        if method is None:
-            advice = _nearest(name, self._members.methods) or f"declare it: void {name}(…) {{ … }}"
-            if name in ("put", "substring", "subpacket", "length"):
-                advice = f"write OBJECT.{_SIGNATURES[name]}"
-            self._say(d.UnknownMethod(e.name.span, type="the class", name=name, advice=advice))
-            return None
-        self._checked.definitions[e.name] = method.name.span
-        if name == "main":
-            self._say(d.CallOfMain(e.span))
-            return None
-        if len(arguments) != len(method.parameters):
-            parameters = ", ".join(f"{_spelled(p.type)} {p.name.text}" for p in method.parameters)
-            count = len(method.parameters)
-            self._say(
-                d.ArgumentCount(
-                    e.span,
-                    d.Related(method.name.span, f"`{name}` is declared here"),
-                    name=name,
-                    expected=f"{count} argument{'' if count == 1 else 's'}",
-                    found=len(arguments),
-                    signature=f"{name}({parameters})",
-                )
-            )
-            return None
-        right = True
-        silent = Members(self._checked, [])  # the declaration itself complains about unknown types
-        silent.streams = self._members.streams
-        for argument, kind, parameter in zip(e.arguments, arguments, method.parameters, strict=True):
-            due = silent.type_named(parameter.type)
-            right = kind is not None and due is not None and self.coerce(argument, kind, due) and right
-        if not right:
-            return None
-        return silent.type_named(method.result) if method.result else Type.VOID
-
-    def _new_object(self, e: s.NewObject) -> Type | None:
-        name = e.type.name
-        arguments = [self.type_of(argument) for argument in e.arguments]
-        if name != "Packet":
-            if name in self._members.streams or name in (self._checked.class_name, "NetStream"):
-                self._say(d.NewOutsideMain(e.span, name=name))
-            else:
-                self._say(d.NotAClass(e.type.span, name=name, class_name=self._checked.class_name))
-            return None
-        right = True
-        for position, (argument, kind) in enumerate(zip(e.arguments, arguments, strict=True)):
-            last = position == len(arguments) - 1
-            if kind is Type.PACKET and not last:
-                self._say(d.PacketsJoined(argument.span, packet=self._text(argument)))
-                right = False
-            elif kind is not Type.PACKET:
-                right = kind is not None and self.coerce(argument, kind, Type.STRING) and right
-        return Type.PACKET if right else None
-
-
-def _a(kind: Type) -> str:
-    """`an int`, `a Packet`."""
-    return f"{'an' if kind.value[0] in 'aei' else 'a'} {kind.value}"
-
-
-def _spelled(name: s.TypeName) -> str:
-    return name.name + ("[]" if name.is_array else "")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    near = difflib.get_close_matches(name, list(known), 1, 0.7)
-    return f"did you mean `{near[0]}`?" if near else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.ir import WHOLE, Range
 from phonepl.trees import negated
 from phonepl.types import MAXIMUM_TURNS, Type
@@ -62,7 +62,7 @@ def bound_of(
     movements = _movements(loop.body, facts)
     tests, copies = _tests(loop, facts)
     if not tests:
-        leaves = any(isinstance(s, ir.Leave) and s.label == loop.label for s in ir.walk(loop.body))
+        leaves = any(isinstance(s, ir.Leave) and s.label == loop.label for s in traversal.walk(loop.body))
         return "its condition compares nothing with a limit" if leaves else "it has no condition"
     best: tuple[int, str, Range] | None = None
     reason = "no variable of its condition moves steadily towards a limit"
@@ -117,7 +117,7 @@ def _gather(
 ) -> None:
     """Add up how far each variable moves when the block is executed up to `times` times."""
     for statement in block:
-        if target := ir.written(statement):
+        if target := traversal.written(statement):
             step = facts.steps.get(id(statement)) if isinstance(statement, ir.Set) else None
             if step is None:
                 erratic.add(target.name)
@@ -135,7 +135,7 @@ def _gather(
             case ir.Loop() if id(statement) in facts.turns:
                 _gather(statement.body, times * (facts.turns[id(statement)] + 1), facts, most, types, erratic)
             case ir.Loop():
-                erratic |= {target.name for inner in ir.walk(statement.body) if (target := ir.written(inner))}
+                erratic |= traversal.written_in(statement.body)
 
 
 def _tests(
@@ -160,8 +160,8 @@ def _tests(
             if isinstance(only, ir.Leave) and only.label == loop.label and id(statement) in facts.conditions:
                 goes_on = _conjuncts(facts.conditions[id(statement)], False)
                 found += [(test, frozenset(written)) for test in goes_on]
-        for inner in ir.walk((statement,)):
-            target = ir.written(inner)
+        for inner in traversal.walk((statement,)):
+            target = traversal.written(inner)
             # Temporaries of the test itself are written before it; only steps make a test come too late.
             if target is not None and isinstance(inner, ir.Set) and increment(inner):
                 written.add(target.name)
@@ -271,7 +271,7 @@ def _exact_turns(
     side: _Side, movement: _Movement, start: Range, changed: set[str]
 ) -> tuple[int, str, Range] | str | None:
     """`variable != limit` ends only if the steps hit the limit: steps of one, towards a limit that stays."""
-    if ir.locals_in(side.limit) & changed or side.shift:
+    if traversal.locals_in(side.limit) & changed or side.shift:
         return None
     limit, name = side.limit.range, side.variable.name
     if movement.sure == Range(1, 1) and movement.most == Range(0, 1) and start.high <= limit.low:

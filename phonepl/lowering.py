@@ -8,7 +8,8 @@ from __future__ import annotations
 from phonepl import diagnostics as d
 from phonepl import ir
 from phonepl import syntax as s
-from phonepl.evaluation import MAXIMUM_OPERATIONS, Evaluation, Frame, TooLarge
+from phonepl.calls import Calls
+from phonepl.emission import MAXIMUM_OPERATIONS, Frame, TooLarge
 from phonepl.syntax import Span
 from phonepl.trees import scope
 from phonepl.types import Checked, Route, Type
@@ -27,7 +28,7 @@ def lower(checked: Checked) -> ir.Program:
     return ir.Program(checked.class_name, checked.streams, tuple(arrays.values()), tuple(handlers))
 
 
-class _HandlerLowering(Evaluation):
+class _HandlerLowering(Calls):
     def handler(self, route: Route) -> ir.Handler:
         """The lowered method of one route."""
         method = self._checked.methods[route.method]

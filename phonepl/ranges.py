@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from phonepl import diagnostics as d
-from phonepl import intervals, ir
+from phonepl import intervals, ir, traversal
 from phonepl.ir import WHOLE, Range
 from phonepl.loops import LoopFacts, bound_of, increment
 from phonepl.simplify import simplified, simplified_operation
@@ -185,7 +185,7 @@ class _Analysis:
         return scope(statement.label, body, statement.span), after
 
     def _loop(self, statement: ir.Loop, env: Environment) -> tuple[ir.Block, Environment | None]:
-        changed = {target.name for inner in ir.walk(statement.body) if (target := ir.written(inner))}
+        changed = traversal.written_in(statement.body)
         kept = {name: known for name, known in env.items() if name not in changed}
         # A first look with nothing known about what changes, to learn the steps and the limits.
         self._dry += 1
@@ -374,8 +374,8 @@ def _join(one: Environment | None, other: Environment | None) -> Environment | N
 
 def _set_once(handler: ir.Handler) -> set[str]:
     counts: dict[str, int] = {}
-    for statement in ir.walk(handler.body):
-        if target := ir.written(statement):
+    for statement in traversal.walk(handler.body):
+        if target := traversal.written(statement):
             counts[target.name] = counts.get(target.name, 0) + 1
     return {name for name, count in counts.items() if count == 1}
 

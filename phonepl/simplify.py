@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from phonepl import arithmetic, intervals, ir
+from phonepl import arithmetic, intervals, ir, traversal
 from phonepl.ir import WHOLE, Range
 from phonepl.types import Type
 
@@ -157,7 +157,7 @@ def simplified_operation(value: ir.Operation, fold: bool) -> ir.Operation | ir.C
 
 def _folded(value: ir.Operation) -> ir.Constant | None:
     """The result of an operation on constants."""
-    operands = ir.operands(value)
+    operands = traversal.operands(value)
     if isinstance(value, ir.Equals) and value.range.is_single:
         return ir.Constant(bool(value.range.low), Type.BOOLEAN)
     if isinstance(value, ir.Nanos | ir.NewPacket | ir.Subpacket):

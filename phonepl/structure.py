@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.ir import Range
 from phonepl.trees import scope
 from phonepl.types import Type
@@ -19,8 +19,8 @@ def without_copies(handler: ir.Handler) -> ir.Handler:
     """
     sets: dict[str, int] = {}
     originals: dict[str, ir.Local] = {}
-    for statement in ir.walk(handler.body):
-        if target := ir.written(statement):
+    for statement in traversal.walk(handler.body):
+        if target := traversal.written(statement):
             sets[target.name] = sets.get(target.name, 0) + 1
             if isinstance(statement, ir.Set) and isinstance(statement.value, ir.Local):
                 originals[target.name] = statement.value
@@ -41,21 +41,24 @@ def _renamed(block: ir.Block, rename: Callable[[ir.Local], ir.Local]) -> ir.Bloc
     for s in block:
         match s:
             case ir.Set():
-                out.append(replace(s, value=ir.substituted(s.value, rename)))
+                out.append(replace(s, value=traversal.substituted(s.value, rename)))
             case ir.Load():
-                out.append(replace(s, index=ir.substituted(s.index, rename)))
+                out.append(replace(s, index=traversal.substituted(s.index, rename)))
             case ir.Store():
-                index, value = ir.substituted(s.index, rename), ir.substituted(s.value, rename)
+                index, value = traversal.substituted(s.index, rename), traversal.substituted(s.value, rename)
                 out.append(replace(s, index=index, value=value))
             case ir.Update():
-                index, operand = ir.substituted(s.index, rename), ir.substituted(s.operand, rename)
+                index, operand = (
+                    traversal.substituted(s.index, rename),
+                    traversal.substituted(s.operand, rename),
+                )
                 out.append(replace(s, index=index, operand=operand))
             case ir.Put():
                 out.append(replace(s, packet=rename(s.packet)))
             case ir.TrapIf():
-                out.append(replace(s, condition=ir.substituted(s.condition, rename)))
+                out.append(replace(s, condition=traversal.substituted(s.condition, rename)))
             case ir.If():
-                condition = ir.substituted(s.condition, rename)
+                condition = traversal.substituted(s.condition, rename)
                 then, otherwise = _renamed(s.then, rename), _renamed(s.otherwise, rename)
                 out.append(replace(s, condition=condition, then=then, otherwise=otherwise))
             case ir.Scope() | ir.Loop():
@@ -76,9 +79,9 @@ def without_dead_code(handler: ir.Handler) -> ir.Handler:
     """
     for last in (*[False] * _DEAD_CODE_ROUNDS, True):
         read: set[str] = set()
-        for statement in ir.walk(handler.body):
-            for value in ir.reads(statement):
-                read |= ir.locals_in(value)
+        for statement in traversal.walk(handler.body):
+            for value in traversal.reads(statement):
+                read |= traversal.locals_in(value)
         body = _without_unread(handler.body, read)
         if last or body == handler.body:
             locals_ = tuple(
@@ -168,7 +171,7 @@ def _marked(block: ir.Block, follows: bool, behind: dict[str, bool]) -> tuple[ir
 
 def size(block: ir.Block) -> int:
     """The number of statements, nested ones included; loops once."""
-    return sum(1 for _ in ir.walk(block))
+    return sum(1 for _ in traversal.walk(block))
 
 
 def unrolled(handler: ir.Handler, most: int) -> ir.Handler:
@@ -205,7 +208,7 @@ def _unroll(block: ir.Block, most: int) -> ir.Block:
 
 def _relabelled(block: ir.Block, suffix: str) -> ir.Block:
     """The block with the labels that it defines renamed."""
-    inner = {s.label for s in ir.walk(block) if isinstance(s, ir.Scope | ir.Loop)}
+    inner = {s.label for s in traversal.walk(block) if isinstance(s, ir.Scope | ir.Loop)}
 
     def renamed(statements: ir.Block) -> ir.Block:
         out: list[ir.Statement] = []
@@ -232,7 +235,7 @@ def without_leaves(handler: ir.Handler) -> ir.Handler:
     """
     flags: dict[str, ir.Local] = {}
     body, _ = _straight(handler.body, flags)
-    used = {name for s in ir.walk(body) for value in ir.reads(s) for name in ir.locals_in(value)}
+    used = traversal.read_in(body)
     kept = {flag.name: flag for flag in flags.values() if flag.name in used}
     start = tuple(ir.Set(flag, ir.Constant(False, Type.BOOLEAN), handler.span) for flag in kept.values())
     body = _without_sets(body, {flag.name for flag in flags.values()} - set(kept))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.syntax import Span
 from phonepl.types import Type
 
@@ -62,7 +62,9 @@ def negated(value: ir.Expression) -> ir.Expression:
 def scope(label: str, body: ir.Block, span: Span) -> ir.Block:
     """`body` in a Scope, or bare when nothing leaves it but at its very end."""
     body = _without_last_leave(body, label)
-    if any(isinstance(statement, ir.Leave) and statement.label == label for statement in ir.walk(body)):
+    if any(
+        isinstance(statement, ir.Leave) and statement.label == label for statement in traversal.walk(body)
+    ):
         return (ir.Scope(label, body, span),)
     return body
 

@@ -14,16 +14,12 @@ const bit<32> TARGET_LIMIT = 5;
 header front_14_t {
     bit<112> bytes;
 }
-header on_NetStream1_0_t {
-    bit<112> b0;
-}
-header on_NetStream2_0_t {
+header head_0_14_t {
     bit<112> b0;
 }
 struct headers {
     front_14_t front0_14; // what a packet is given in front
-    on_NetStream1_0_t on_NetStream1_0;
-    on_NetStream2_0_t on_NetStream2_0;
+    head_0_14_t head_0_14;
 }
 struct metadata {
 }
@@ -32,26 +28,17 @@ struct metadata {
 
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
-        transition select(sm.ingress_port) {
-            1: on_NetStream1;
-            2: on_NetStream2;
-            default: accept;
-        }
+        transition head0;
     }
-    state on_NetStream1 { // what a packet is too short for stays payload
-        packet.extract(hdr.on_NetStream1_0);
-        transition accept;
-    }
-    state on_NetStream2 { // what a packet is too short for stays payload
-        packet.extract(hdr.on_NetStream2_0);
+    state head0 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_14);
         transition accept;
     }
 }
 control Join(packet_out packet, in headers hdr) {
     apply {
         packet.emit(hdr.front0_14);
-        packet.emit(hdr.on_NetStream1_0);
-        packet.emit(hdr.on_NetStream2_0);
+        packet.emit(hdr.head_0_14);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -76,16 +63,16 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                 drop(RANGE_ERROR);
             }
             hdr.front0_14.setValid();
-            hdr.front0_14.bytes = hdr.on_NetStream1_0.b0;
+            hdr.front0_14.bytes = hdr.head_0_14.b0;
             sm.egress_spec = 2;
         } else if (sm.ingress_port == 2) {
             if ((sm.packet_length < 32w14)) {
                 drop(RANGE_ERROR);
             }
-            if ((sm.packet_length - 32w14) == 0) {
+            if (sm.packet_length == 32w14) {
                 drop(EMPTY_PACKET);
             }
-            hdr.on_NetStream2_0.setInvalid();
+            hdr.head_0_14.setInvalid();
             sm.egress_spec = 1;
         } else {
             drop(NO_PUT); // no method takes what comes in there

@@ -14,13 +14,13 @@ const bit<32> TARGET_LIMIT = 5;
 header front_14_t {
     bit<112> bytes;
 }
-header on_External_0_t {
+header head_0_12_14_t {
     bit<96> b0;
     bit<16> b12;
 }
 struct headers {
     front_14_t front0_14; // what a packet is given in front
-    on_External_0_t on_External_0;
+    head_0_12_14_t head_0_12_14;
 }
 struct metadata {
 }
@@ -30,19 +30,23 @@ struct metadata {
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
         transition select(sm.ingress_port) {
-            2: on_External;
+            1: head0;
+            2: head1;
             default: accept;
         }
     }
-    state on_External { // what a packet is too short for stays payload
-        packet.extract(hdr.on_External_0);
+    state head0 { // what a packet is too short for stays payload
+        transition accept;
+    }
+    state head1 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_12_14);
         transition accept;
     }
 }
 control Join(packet_out packet, in headers hdr) {
     apply {
         packet.emit(hdr.front0_14);
-        packet.emit(hdr.on_External_0);
+        packet.emit(hdr.head_0_12_14);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -79,12 +83,12 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                 array_refused.write(32w0, on_External_new_1);
                 drop(NO_PUT);
             } else {
-                on_External_same_2 = (hdr.on_External_0.b12 == 16w0x6558);
+                on_External_same_2 = (hdr.head_0_12_14.b12 == 16w0x6558);
                 if (on_External_same_2) {
-                    if ((sm.packet_length - 32w14) == 0) {
+                    if (sm.packet_length == 32w14) {
                         drop(EMPTY_PACKET);
                     }
-                    hdr.on_External_0.setInvalid();
+                    hdr.head_0_12_14.setInvalid();
                     sm.egress_spec = 1;
                 } else {
                     array_refused.read(on_External_old_3, 32w0);

@@ -14,7 +14,7 @@ const bit<32> TARGET_LIMIT = 5;
 header front_38_t {
     bit<304> bytes;
 }
-header on_Tunnel_0_t {
+header head_0_14_15_23_24_34_38_t {
     bit<112> b0;
     bit<8> b14;
     bit<64> b15;
@@ -24,7 +24,7 @@ header on_Tunnel_0_t {
 }
 struct headers {
     front_38_t front0_38; // what a packet is given in front
-    on_Tunnel_0_t on_Tunnel_0;
+    head_0_14_15_23_24_34_38_t head_0_14_15_23_24_34_38;
 }
 struct metadata {
 }
@@ -34,19 +34,23 @@ struct metadata {
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
         transition select(sm.ingress_port) {
-            2: on_Tunnel;
+            1: head0;
+            2: head1;
             default: accept;
         }
     }
-    state on_Tunnel { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Tunnel_0);
+    state head0 { // what a packet is too short for stays payload
+        transition accept;
+    }
+    state head1 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_14_15_23_24_34_38);
         transition accept;
     }
 }
 control Join(packet_out packet, in headers hdr) {
     apply {
         packet.emit(hdr.front0_38);
-        packet.emit(hdr.on_Tunnel_0);
+        packet.emit(hdr.head_0_14_15_23_24_34_38);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -195,49 +199,49 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             bit<32> on_Tunnel_sum_33;
             bit<32> on_Tunnel_checksum_result_34;
             if ((sm.packet_length >= 32w52)) {
-                on_Tunnel_t_0 = ((bit<32>)hdr.on_Tunnel_0.b14);
+                on_Tunnel_t_0 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b14);
                 if ((on_Tunnel_t_0 == 32w69)) {
-                    on_Tunnel_t_2_1 = ((bit<32>)hdr.on_Tunnel_0.b23);
+                    on_Tunnel_t_2_1 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b23);
                     if ((on_Tunnel_t_2_1 == 32w47)) {
-                        on_Tunnel_same_2 = (hdr.on_Tunnel_0.b34 == 32w0x00006558);
+                        on_Tunnel_same_2 = (hdr.head_0_14_15_23_24_34_38.b34 == 32w0x00006558);
                         if (on_Tunnel_same_2) {
-                            on_Tunnel_t_6_3 = ((bit<32>)hdr.on_Tunnel_0.b14);
-                            on_Tunnel_t_7_4 = ((bit<32>)hdr.on_Tunnel_0.b15[63:56]);
+                            on_Tunnel_t_6_3 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b14);
+                            on_Tunnel_t_7_4 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b15[63:56]);
                             on_Tunnel_sum_5 = ((on_Tunnel_t_6_3 << 8w8) | on_Tunnel_t_7_4);
-                            on_Tunnel_t_6_6 = ((bit<32>)hdr.on_Tunnel_0.b15[55:48]);
-                            on_Tunnel_t_7_7 = ((bit<32>)hdr.on_Tunnel_0.b15[47:40]);
+                            on_Tunnel_t_6_6 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b15[55:48]);
+                            on_Tunnel_t_7_7 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b15[47:40]);
                             on_Tunnel_sum_8 = (on_Tunnel_sum_5 + ((on_Tunnel_t_6_6 << 8w8) | on_Tunnel_t_7_7));
-                            on_Tunnel_t_6_9 = ((bit<32>)hdr.on_Tunnel_0.b15[39:32]);
-                            on_Tunnel_t_7_10 = ((bit<32>)hdr.on_Tunnel_0.b15[31:24]);
+                            on_Tunnel_t_6_9 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b15[39:32]);
+                            on_Tunnel_t_7_10 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b15[31:24]);
                             on_Tunnel_sum_11 = (on_Tunnel_sum_8 + ((on_Tunnel_t_6_9 << 8w8) | on_Tunnel_t_7_10));
-                            on_Tunnel_t_6_12 = ((bit<32>)hdr.on_Tunnel_0.b15[23:16]);
-                            on_Tunnel_t_7_13 = ((bit<32>)hdr.on_Tunnel_0.b15[15:8]);
+                            on_Tunnel_t_6_12 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b15[23:16]);
+                            on_Tunnel_t_7_13 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b15[15:8]);
                             on_Tunnel_sum_14 = (on_Tunnel_sum_11 + ((on_Tunnel_t_6_12 << 8w8) | on_Tunnel_t_7_13));
-                            on_Tunnel_t_6_15 = ((bit<32>)hdr.on_Tunnel_0.b15[7:0]);
-                            on_Tunnel_t_7_16 = ((bit<32>)hdr.on_Tunnel_0.b23);
+                            on_Tunnel_t_6_15 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b15[7:0]);
+                            on_Tunnel_t_7_16 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b23);
                             on_Tunnel_sum_17 = (on_Tunnel_sum_14 + ((on_Tunnel_t_6_15 << 8w8) | on_Tunnel_t_7_16));
-                            on_Tunnel_t_6_18 = ((bit<32>)hdr.on_Tunnel_0.b24[79:72]);
-                            on_Tunnel_t_7_19 = ((bit<32>)hdr.on_Tunnel_0.b24[71:64]);
+                            on_Tunnel_t_6_18 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[79:72]);
+                            on_Tunnel_t_7_19 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[71:64]);
                             on_Tunnel_sum_20 = (on_Tunnel_sum_17 + ((on_Tunnel_t_6_18 << 8w8) | on_Tunnel_t_7_19));
-                            on_Tunnel_t_6_21 = ((bit<32>)hdr.on_Tunnel_0.b24[63:56]);
-                            on_Tunnel_t_7_22 = ((bit<32>)hdr.on_Tunnel_0.b24[55:48]);
+                            on_Tunnel_t_6_21 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[63:56]);
+                            on_Tunnel_t_7_22 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[55:48]);
                             on_Tunnel_sum_23 = (on_Tunnel_sum_20 + ((on_Tunnel_t_6_21 << 8w8) | on_Tunnel_t_7_22));
-                            on_Tunnel_t_6_24 = ((bit<32>)hdr.on_Tunnel_0.b24[47:40]);
-                            on_Tunnel_t_7_25 = ((bit<32>)hdr.on_Tunnel_0.b24[39:32]);
+                            on_Tunnel_t_6_24 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[47:40]);
+                            on_Tunnel_t_7_25 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[39:32]);
                             on_Tunnel_sum_26 = (on_Tunnel_sum_23 + ((on_Tunnel_t_6_24 << 8w8) | on_Tunnel_t_7_25));
-                            on_Tunnel_t_6_27 = ((bit<32>)hdr.on_Tunnel_0.b24[31:24]);
-                            on_Tunnel_t_7_28 = ((bit<32>)hdr.on_Tunnel_0.b24[23:16]);
+                            on_Tunnel_t_6_27 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[31:24]);
+                            on_Tunnel_t_7_28 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[23:16]);
                             on_Tunnel_sum_29 = (on_Tunnel_sum_26 + ((on_Tunnel_t_6_27 << 8w8) | on_Tunnel_t_7_28));
-                            on_Tunnel_t_6_30 = ((bit<32>)hdr.on_Tunnel_0.b24[15:8]);
-                            on_Tunnel_t_7_31 = ((bit<32>)hdr.on_Tunnel_0.b24[7:0]);
+                            on_Tunnel_t_6_30 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[15:8]);
+                            on_Tunnel_t_7_31 = ((bit<32>)hdr.head_0_14_15_23_24_34_38.b24[7:0]);
                             on_Tunnel_sum_32 = (on_Tunnel_sum_29 + ((on_Tunnel_t_6_30 << 8w8) | on_Tunnel_t_7_31));
                             on_Tunnel_sum_33 = ((on_Tunnel_sum_32 & 32w65535) + (on_Tunnel_sum_32 >> 8w16));
                             on_Tunnel_checksum_result_34 = ((~((on_Tunnel_sum_33 & 32w65535) + (on_Tunnel_sum_33 >> 8w16))) & 32w65535);
                             if ((on_Tunnel_checksum_result_34 == 32w0)) {
-                                if ((sm.packet_length - 32w38) == 0) {
+                                if (sm.packet_length == 32w38) {
                                     drop(EMPTY_PACKET);
                                 }
-                                hdr.on_Tunnel_0.setInvalid();
+                                hdr.head_0_14_15_23_24_34_38.setInvalid();
                                 sm.egress_spec = 1;
                             } else {
                                 drop(NO_PUT);

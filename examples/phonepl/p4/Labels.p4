@@ -14,36 +14,24 @@ const bit<32> TARGET_LIMIT = 5;
 header front_3_t {
     bit<24> bytes;
 }
-header on_In_0_t {
+header head_0_1_t {
     bit<8> b0;
 }
-header on_In_1_t {
+header head_1_2_t {
     bit<8> b1;
 }
-header on_In_2_t {
+header head_2_3_t {
     bit<8> b2;
 }
-header on_Control_0_t {
-    bit<8> b0;
-}
-header on_Control_1_t {
-    bit<8> b1;
-}
-header on_Control_2_t {
-    bit<8> b2;
-}
-header on_Control_3_t {
+header head_3_4_t {
     bit<8> b3;
 }
 struct headers {
     front_3_t front0_3; // what a packet is given in front
-    on_In_0_t on_In_0;
-    on_In_1_t on_In_1;
-    on_In_2_t on_In_2;
-    on_Control_0_t on_Control_0;
-    on_Control_1_t on_Control_1;
-    on_Control_2_t on_Control_2;
-    on_Control_3_t on_Control_3;
+    head_0_1_t head_0_1;
+    head_1_2_t head_1_2;
+    head_2_3_t head_2_3;
+    head_3_4_t head_3_4;
 }
 struct metadata {
 }
@@ -53,35 +41,32 @@ struct metadata {
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
         transition select(sm.ingress_port) {
-            1: on_In;
-            3: on_Control;
+            1: head0;
+            3: head1;
             default: accept;
         }
     }
-    state on_In { // what a packet is too short for stays payload
-        packet.extract(hdr.on_In_0);
-        packet.extract(hdr.on_In_1);
-        packet.extract(hdr.on_In_2);
+    state head0 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_1);
+        packet.extract(hdr.head_1_2);
+        packet.extract(hdr.head_2_3);
         transition accept;
     }
-    state on_Control { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Control_0);
-        packet.extract(hdr.on_Control_1);
-        packet.extract(hdr.on_Control_2);
-        packet.extract(hdr.on_Control_3);
+    state head1 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_1);
+        packet.extract(hdr.head_1_2);
+        packet.extract(hdr.head_2_3);
+        packet.extract(hdr.head_3_4);
         transition accept;
     }
 }
 control Join(packet_out packet, in headers hdr) {
     apply {
         packet.emit(hdr.front0_3);
-        packet.emit(hdr.on_In_0);
-        packet.emit(hdr.on_In_1);
-        packet.emit(hdr.on_In_2);
-        packet.emit(hdr.on_Control_0);
-        packet.emit(hdr.on_Control_1);
-        packet.emit(hdr.on_Control_2);
-        packet.emit(hdr.on_Control_3);
+        packet.emit(hdr.head_0_1);
+        packet.emit(hdr.head_1_2);
+        packet.emit(hdr.head_2_3);
+        packet.emit(hdr.head_3_4);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -111,26 +96,26 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             bit<8> on_In_b_5;
             bit<8> on_In_b_6;
             bit<8> on_In_b_7;
-            on_In_t_0 = ((bit<32>)hdr.on_In_0.b0);
+            on_In_t_0 = ((bit<32>)hdr.head_0_1.b0);
             if ((sm.packet_length < 32w2)) {
                 drop(RANGE_ERROR);
             }
-            on_In_t_2_1 = ((bit<32>)hdr.on_In_1.b1);
+            on_In_t_2_1 = ((bit<32>)hdr.head_1_2.b1);
             on_In_label_result_2 = ((on_In_t_0 << 8w8) | on_In_t_2_1);
             array_next.read(on_In_t_3_3, (on_In_label_result_2 & 32w255));
             if ((sm.packet_length < 32w3)) {
                 drop(RANGE_ERROR);
             }
-            on_In_t_4_4 = ((bit<32>)hdr.on_In_2.b2);
+            on_In_t_4_4 = ((bit<32>)hdr.head_2_3.b2);
             if ((!((on_In_t_3_3 == 32w0) || (on_In_t_4_4 == 32w0)))) {
                 on_In_b_5 = (bit<8>)((bit<32>)((int<32>)on_In_t_3_3 >> 8w8));
                 on_In_b_6 = (bit<8>)on_In_t_3_3;
                 on_In_b_7 = (bit<8>)(on_In_t_4_4 - 32w1);
                 hdr.front0_3.setValid();
                 hdr.front0_3.bytes = (on_In_b_5 ++ on_In_b_6 ++ on_In_b_7);
-                hdr.on_In_0.setInvalid();
-                hdr.on_In_1.setInvalid();
-                hdr.on_In_2.setInvalid();
+                hdr.head_0_1.setInvalid();
+                hdr.head_1_2.setInvalid();
+                hdr.head_2_3.setInvalid();
                 sm.egress_spec = 2;
             } else {
                 drop(NO_PUT);
@@ -142,20 +127,20 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             bit<32> on_Control_t_3_3;
             bit<32> on_Control_t_4_4;
             bit<32> on_Control_label_result_2_5;
-            on_Control_t_0 = ((bit<32>)hdr.on_Control_0.b0);
+            on_Control_t_0 = ((bit<32>)hdr.head_0_1.b0);
             if ((sm.packet_length < 32w2)) {
                 drop(RANGE_ERROR);
             }
-            on_Control_t_2_1 = ((bit<32>)hdr.on_Control_1.b1);
+            on_Control_t_2_1 = ((bit<32>)hdr.head_1_2.b1);
             on_Control_label_result_2 = ((on_Control_t_0 << 8w8) | on_Control_t_2_1);
             if ((sm.packet_length < 32w3)) {
                 drop(RANGE_ERROR);
             }
-            on_Control_t_3_3 = ((bit<32>)hdr.on_Control_2.b2);
+            on_Control_t_3_3 = ((bit<32>)hdr.head_2_3.b2);
             if ((sm.packet_length < 32w4)) {
                 drop(RANGE_ERROR);
             }
-            on_Control_t_4_4 = ((bit<32>)hdr.on_Control_3.b3);
+            on_Control_t_4_4 = ((bit<32>)hdr.head_3_4.b3);
             on_Control_label_result_2_5 = ((on_Control_t_3_3 << 8w8) | on_Control_t_4_4);
             array_next.write((on_Control_label_result_2 & 32w255), on_Control_label_result_2_5);
             drop(NO_PUT);

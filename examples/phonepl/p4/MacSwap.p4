@@ -35,14 +35,14 @@ header front_32_t {
 header front_64_t {
     bit<512> bytes;
 }
-header on_Inside_0_t {
+header head_0_6_t {
+    bit<48> b0;
+}
+header head_0_6_12_t {
     bit<48> b0;
     bit<48> b6;
 }
-header on_Outside_0_t {
-    bit<48> b0;
-}
-header on_Control_0_t {
+header head_0_6_12_13_t {
     bit<48> b0;
     bit<48> b6;
     bit<8> b12;
@@ -63,9 +63,9 @@ struct headers {
     front_4_t front1_4; // what a packet is given in front
     front_2_t front1_2; // what a packet is given in front
     front_1_t front1_1; // what a packet is given in front
-    on_Inside_0_t on_Inside_0;
-    on_Outside_0_t on_Outside_0;
-    on_Control_0_t on_Control_0;
+    head_0_6_t head_0_6;
+    head_0_6_12_t head_0_6_12;
+    head_0_6_12_13_t head_0_6_12_13;
 }
 struct metadata {
 }
@@ -75,22 +75,22 @@ struct metadata {
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
         transition select(sm.ingress_port) {
-            1: on_Inside;
-            2: on_Outside;
-            3: on_Control;
+            1: head0;
+            2: head1;
+            3: head2;
             default: accept;
         }
     }
-    state on_Inside { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Inside_0);
+    state head0 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_6_12);
         transition accept;
     }
-    state on_Outside { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Outside_0);
+    state head1 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_6);
         transition accept;
     }
-    state on_Control { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Control_0);
+    state head2 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_6_12_13);
         transition accept;
     }
 }
@@ -111,9 +111,9 @@ control Join(packet_out packet, in headers hdr) {
         packet.emit(hdr.front1_4);
         packet.emit(hdr.front1_2);
         packet.emit(hdr.front1_1);
-        packet.emit(hdr.on_Inside_0);
-        packet.emit(hdr.on_Outside_0);
-        packet.emit(hdr.on_Control_0);
+        packet.emit(hdr.head_0_6);
+        packet.emit(hdr.head_0_6_12);
+        packet.emit(hdr.head_0_6_12_13);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -206,13 +206,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             array_internal.read(on_Inside_element_0, 32w0);
             on_Inside_s_1 = on_Inside_element_0[519:8];
             on_Inside_n_2 = (bit<32>)on_Inside_element_0[7:0];
-            on_Inside_same_3 = ((on_Inside_n_2 == 32w6) && on_Inside_s_1 == (hdr.on_Inside_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+            on_Inside_same_3 = ((on_Inside_n_2 == 32w6) && on_Inside_s_1 == (hdr.head_0_6_12.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
             if (on_Inside_same_3) {
                 array_external.read(on_Inside_element_4, 32w0);
                 on_Inside_s_5 = on_Inside_element_4[519:8];
                 on_Inside_n_6 = (bit<32>)on_Inside_element_4[7:0];
                 hdr.front0_6.setValid();
-                hdr.front0_6.bytes = hdr.on_Inside_0.b0;
+                hdr.front0_6.bytes = hdr.head_0_6_12.b0;
                 on_Inside_rest_7 = on_Inside_s_5;
                 if ((on_Inside_n_6 & 32w64) != 0) {
                     hdr.front1_64.setValid();
@@ -248,19 +248,19 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                     hdr.front1_1.bytes = on_Inside_rest_7[511:504];
                     on_Inside_rest_7 = on_Inside_rest_7[503:0] ++ 8w0;
                 }
-                hdr.on_Inside_0.setInvalid();
+                hdr.head_0_6_12.setInvalid();
                 sm.egress_spec = 2;
             } else {
                 array_internal.read(on_Inside_element_8, 32w1);
                 on_Inside_s_9 = on_Inside_element_8[519:8];
                 on_Inside_n_10 = (bit<32>)on_Inside_element_8[7:0];
-                on_Inside_same_11 = ((on_Inside_n_10 == 32w6) && on_Inside_s_9 == (hdr.on_Inside_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                on_Inside_same_11 = ((on_Inside_n_10 == 32w6) && on_Inside_s_9 == (hdr.head_0_6_12.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                 if (on_Inside_same_11) {
                     array_external.read(on_Inside_element_12, 32w1);
                     on_Inside_s_13 = on_Inside_element_12[519:8];
                     on_Inside_n_14 = (bit<32>)on_Inside_element_12[7:0];
                     hdr.front0_6.setValid();
-                    hdr.front0_6.bytes = hdr.on_Inside_0.b0;
+                    hdr.front0_6.bytes = hdr.head_0_6_12.b0;
                     on_Inside_rest_15 = on_Inside_s_13;
                     if ((on_Inside_n_14 & 32w64) != 0) {
                         hdr.front1_64.setValid();
@@ -296,19 +296,19 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                         hdr.front1_1.bytes = on_Inside_rest_15[511:504];
                         on_Inside_rest_15 = on_Inside_rest_15[503:0] ++ 8w0;
                     }
-                    hdr.on_Inside_0.setInvalid();
+                    hdr.head_0_6_12.setInvalid();
                     sm.egress_spec = 2;
                 } else {
                     array_internal.read(on_Inside_element_16, 32w2);
                     on_Inside_s_17 = on_Inside_element_16[519:8];
                     on_Inside_n_18 = (bit<32>)on_Inside_element_16[7:0];
-                    on_Inside_same_19 = ((on_Inside_n_18 == 32w6) && on_Inside_s_17 == (hdr.on_Inside_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                    on_Inside_same_19 = ((on_Inside_n_18 == 32w6) && on_Inside_s_17 == (hdr.head_0_6_12.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                     if (on_Inside_same_19) {
                         array_external.read(on_Inside_element_20, 32w2);
                         on_Inside_s_21 = on_Inside_element_20[519:8];
                         on_Inside_n_22 = (bit<32>)on_Inside_element_20[7:0];
                         hdr.front0_6.setValid();
-                        hdr.front0_6.bytes = hdr.on_Inside_0.b0;
+                        hdr.front0_6.bytes = hdr.head_0_6_12.b0;
                         on_Inside_rest_23 = on_Inside_s_21;
                         if ((on_Inside_n_22 & 32w64) != 0) {
                             hdr.front1_64.setValid();
@@ -344,19 +344,19 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                             hdr.front1_1.bytes = on_Inside_rest_23[511:504];
                             on_Inside_rest_23 = on_Inside_rest_23[503:0] ++ 8w0;
                         }
-                        hdr.on_Inside_0.setInvalid();
+                        hdr.head_0_6_12.setInvalid();
                         sm.egress_spec = 2;
                     } else {
                         array_internal.read(on_Inside_element_24, 32w3);
                         on_Inside_s_25 = on_Inside_element_24[519:8];
                         on_Inside_n_26 = (bit<32>)on_Inside_element_24[7:0];
-                        on_Inside_same_27 = ((on_Inside_n_26 == 32w6) && on_Inside_s_25 == (hdr.on_Inside_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                        on_Inside_same_27 = ((on_Inside_n_26 == 32w6) && on_Inside_s_25 == (hdr.head_0_6_12.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                         if (on_Inside_same_27) {
                             array_external.read(on_Inside_element_28, 32w3);
                             on_Inside_s_29 = on_Inside_element_28[519:8];
                             on_Inside_n_30 = (bit<32>)on_Inside_element_28[7:0];
                             hdr.front0_6.setValid();
-                            hdr.front0_6.bytes = hdr.on_Inside_0.b0;
+                            hdr.front0_6.bytes = hdr.head_0_6_12.b0;
                             on_Inside_rest_31 = on_Inside_s_29;
                             if ((on_Inside_n_30 & 32w64) != 0) {
                                 hdr.front1_64.setValid();
@@ -392,19 +392,19 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                 hdr.front1_1.bytes = on_Inside_rest_31[511:504];
                                 on_Inside_rest_31 = on_Inside_rest_31[503:0] ++ 8w0;
                             }
-                            hdr.on_Inside_0.setInvalid();
+                            hdr.head_0_6_12.setInvalid();
                             sm.egress_spec = 2;
                         } else {
                             array_internal.read(on_Inside_element_32, 32w4);
                             on_Inside_s_33 = on_Inside_element_32[519:8];
                             on_Inside_n_34 = (bit<32>)on_Inside_element_32[7:0];
-                            on_Inside_same_35 = ((on_Inside_n_34 == 32w6) && on_Inside_s_33 == (hdr.on_Inside_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                            on_Inside_same_35 = ((on_Inside_n_34 == 32w6) && on_Inside_s_33 == (hdr.head_0_6_12.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                             if (on_Inside_same_35) {
                                 array_external.read(on_Inside_element_36, 32w4);
                                 on_Inside_s_37 = on_Inside_element_36[519:8];
                                 on_Inside_n_38 = (bit<32>)on_Inside_element_36[7:0];
                                 hdr.front0_6.setValid();
-                                hdr.front0_6.bytes = hdr.on_Inside_0.b0;
+                                hdr.front0_6.bytes = hdr.head_0_6_12.b0;
                                 on_Inside_rest_39 = on_Inside_s_37;
                                 if ((on_Inside_n_38 & 32w64) != 0) {
                                     hdr.front1_64.setValid();
@@ -440,19 +440,19 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                     hdr.front1_1.bytes = on_Inside_rest_39[511:504];
                                     on_Inside_rest_39 = on_Inside_rest_39[503:0] ++ 8w0;
                                 }
-                                hdr.on_Inside_0.setInvalid();
+                                hdr.head_0_6_12.setInvalid();
                                 sm.egress_spec = 2;
                             } else {
                                 array_internal.read(on_Inside_element_40, 32w5);
                                 on_Inside_s_41 = on_Inside_element_40[519:8];
                                 on_Inside_n_42 = (bit<32>)on_Inside_element_40[7:0];
-                                on_Inside_same_43 = ((on_Inside_n_42 == 32w6) && on_Inside_s_41 == (hdr.on_Inside_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                on_Inside_same_43 = ((on_Inside_n_42 == 32w6) && on_Inside_s_41 == (hdr.head_0_6_12.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                 if (on_Inside_same_43) {
                                     array_external.read(on_Inside_element_44, 32w5);
                                     on_Inside_s_45 = on_Inside_element_44[519:8];
                                     on_Inside_n_46 = (bit<32>)on_Inside_element_44[7:0];
                                     hdr.front0_6.setValid();
-                                    hdr.front0_6.bytes = hdr.on_Inside_0.b0;
+                                    hdr.front0_6.bytes = hdr.head_0_6_12.b0;
                                     on_Inside_rest_47 = on_Inside_s_45;
                                     if ((on_Inside_n_46 & 32w64) != 0) {
                                         hdr.front1_64.setValid();
@@ -488,19 +488,19 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                         hdr.front1_1.bytes = on_Inside_rest_47[511:504];
                                         on_Inside_rest_47 = on_Inside_rest_47[503:0] ++ 8w0;
                                     }
-                                    hdr.on_Inside_0.setInvalid();
+                                    hdr.head_0_6_12.setInvalid();
                                     sm.egress_spec = 2;
                                 } else {
                                     array_internal.read(on_Inside_element_48, 32w6);
                                     on_Inside_s_49 = on_Inside_element_48[519:8];
                                     on_Inside_n_50 = (bit<32>)on_Inside_element_48[7:0];
-                                    on_Inside_same_51 = ((on_Inside_n_50 == 32w6) && on_Inside_s_49 == (hdr.on_Inside_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                    on_Inside_same_51 = ((on_Inside_n_50 == 32w6) && on_Inside_s_49 == (hdr.head_0_6_12.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                     if (on_Inside_same_51) {
                                         array_external.read(on_Inside_element_52, 32w6);
                                         on_Inside_s_53 = on_Inside_element_52[519:8];
                                         on_Inside_n_54 = (bit<32>)on_Inside_element_52[7:0];
                                         hdr.front0_6.setValid();
-                                        hdr.front0_6.bytes = hdr.on_Inside_0.b0;
+                                        hdr.front0_6.bytes = hdr.head_0_6_12.b0;
                                         on_Inside_rest_55 = on_Inside_s_53;
                                         if ((on_Inside_n_54 & 32w64) != 0) {
                                             hdr.front1_64.setValid();
@@ -536,19 +536,19 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                             hdr.front1_1.bytes = on_Inside_rest_55[511:504];
                                             on_Inside_rest_55 = on_Inside_rest_55[503:0] ++ 8w0;
                                         }
-                                        hdr.on_Inside_0.setInvalid();
+                                        hdr.head_0_6_12.setInvalid();
                                         sm.egress_spec = 2;
                                     } else {
                                         array_internal.read(on_Inside_element_56, 32w7);
                                         on_Inside_s_57 = on_Inside_element_56[519:8];
                                         on_Inside_n_58 = (bit<32>)on_Inside_element_56[7:0];
-                                        on_Inside_same_59 = ((on_Inside_n_58 == 32w6) && on_Inside_s_57 == (hdr.on_Inside_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                        on_Inside_same_59 = ((on_Inside_n_58 == 32w6) && on_Inside_s_57 == (hdr.head_0_6_12.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                         if (on_Inside_same_59) {
                                             array_external.read(on_Inside_element_60, 32w7);
                                             on_Inside_s_61 = on_Inside_element_60[519:8];
                                             on_Inside_n_62 = (bit<32>)on_Inside_element_60[7:0];
                                             hdr.front0_6.setValid();
-                                            hdr.front0_6.bytes = hdr.on_Inside_0.b0;
+                                            hdr.front0_6.bytes = hdr.head_0_6_12.b0;
                                             on_Inside_rest_63 = on_Inside_s_61;
                                             if ((on_Inside_n_62 & 32w64) != 0) {
                                                 hdr.front1_64.setValid();
@@ -584,7 +584,7 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                                 hdr.front1_1.bytes = on_Inside_rest_63[511:504];
                                                 on_Inside_rest_63 = on_Inside_rest_63[503:0] ++ 8w0;
                                             }
-                                            hdr.on_Inside_0.setInvalid();
+                                            hdr.head_0_6_12.setInvalid();
                                             sm.egress_spec = 2;
                                         } else {
                                             drop(NO_PUT);
@@ -667,7 +667,7 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             array_external.read(on_Outside_element_0, 32w0);
             on_Outside_s_1 = on_Outside_element_0[519:8];
             on_Outside_n_2 = (bit<32>)on_Outside_element_0[7:0];
-            on_Outside_same_3 = ((on_Outside_n_2 == 32w6) && on_Outside_s_1 == (hdr.on_Outside_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+            on_Outside_same_3 = ((on_Outside_n_2 == 32w6) && on_Outside_s_1 == (hdr.head_0_6.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
             if (on_Outside_same_3) {
                 array_internal.read(on_Outside_element_4, 32w0);
                 on_Outside_s_5 = on_Outside_element_4[519:8];
@@ -710,13 +710,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                     hdr.front0_1.bytes = on_Outside_rest_7[511:504];
                     on_Outside_rest_7 = on_Outside_rest_7[503:0] ++ 8w0;
                 }
-                hdr.on_Outside_0.setInvalid();
+                hdr.head_0_6.setInvalid();
                 sm.egress_spec = 1;
             } else {
                 array_external.read(on_Outside_element_8, 32w1);
                 on_Outside_s_9 = on_Outside_element_8[519:8];
                 on_Outside_n_10 = (bit<32>)on_Outside_element_8[7:0];
-                on_Outside_same_11 = ((on_Outside_n_10 == 32w6) && on_Outside_s_9 == (hdr.on_Outside_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                on_Outside_same_11 = ((on_Outside_n_10 == 32w6) && on_Outside_s_9 == (hdr.head_0_6.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                 if (on_Outside_same_11) {
                     array_internal.read(on_Outside_element_12, 32w1);
                     on_Outside_s_13 = on_Outside_element_12[519:8];
@@ -759,13 +759,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                         hdr.front0_1.bytes = on_Outside_rest_15[511:504];
                         on_Outside_rest_15 = on_Outside_rest_15[503:0] ++ 8w0;
                     }
-                    hdr.on_Outside_0.setInvalid();
+                    hdr.head_0_6.setInvalid();
                     sm.egress_spec = 1;
                 } else {
                     array_external.read(on_Outside_element_16, 32w2);
                     on_Outside_s_17 = on_Outside_element_16[519:8];
                     on_Outside_n_18 = (bit<32>)on_Outside_element_16[7:0];
-                    on_Outside_same_19 = ((on_Outside_n_18 == 32w6) && on_Outside_s_17 == (hdr.on_Outside_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                    on_Outside_same_19 = ((on_Outside_n_18 == 32w6) && on_Outside_s_17 == (hdr.head_0_6.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                     if (on_Outside_same_19) {
                         array_internal.read(on_Outside_element_20, 32w2);
                         on_Outside_s_21 = on_Outside_element_20[519:8];
@@ -808,13 +808,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                             hdr.front0_1.bytes = on_Outside_rest_23[511:504];
                             on_Outside_rest_23 = on_Outside_rest_23[503:0] ++ 8w0;
                         }
-                        hdr.on_Outside_0.setInvalid();
+                        hdr.head_0_6.setInvalid();
                         sm.egress_spec = 1;
                     } else {
                         array_external.read(on_Outside_element_24, 32w3);
                         on_Outside_s_25 = on_Outside_element_24[519:8];
                         on_Outside_n_26 = (bit<32>)on_Outside_element_24[7:0];
-                        on_Outside_same_27 = ((on_Outside_n_26 == 32w6) && on_Outside_s_25 == (hdr.on_Outside_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                        on_Outside_same_27 = ((on_Outside_n_26 == 32w6) && on_Outside_s_25 == (hdr.head_0_6.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                         if (on_Outside_same_27) {
                             array_internal.read(on_Outside_element_28, 32w3);
                             on_Outside_s_29 = on_Outside_element_28[519:8];
@@ -857,13 +857,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                 hdr.front0_1.bytes = on_Outside_rest_31[511:504];
                                 on_Outside_rest_31 = on_Outside_rest_31[503:0] ++ 8w0;
                             }
-                            hdr.on_Outside_0.setInvalid();
+                            hdr.head_0_6.setInvalid();
                             sm.egress_spec = 1;
                         } else {
                             array_external.read(on_Outside_element_32, 32w4);
                             on_Outside_s_33 = on_Outside_element_32[519:8];
                             on_Outside_n_34 = (bit<32>)on_Outside_element_32[7:0];
-                            on_Outside_same_35 = ((on_Outside_n_34 == 32w6) && on_Outside_s_33 == (hdr.on_Outside_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                            on_Outside_same_35 = ((on_Outside_n_34 == 32w6) && on_Outside_s_33 == (hdr.head_0_6.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                             if (on_Outside_same_35) {
                                 array_internal.read(on_Outside_element_36, 32w4);
                                 on_Outside_s_37 = on_Outside_element_36[519:8];
@@ -906,13 +906,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                     hdr.front0_1.bytes = on_Outside_rest_39[511:504];
                                     on_Outside_rest_39 = on_Outside_rest_39[503:0] ++ 8w0;
                                 }
-                                hdr.on_Outside_0.setInvalid();
+                                hdr.head_0_6.setInvalid();
                                 sm.egress_spec = 1;
                             } else {
                                 array_external.read(on_Outside_element_40, 32w5);
                                 on_Outside_s_41 = on_Outside_element_40[519:8];
                                 on_Outside_n_42 = (bit<32>)on_Outside_element_40[7:0];
-                                on_Outside_same_43 = ((on_Outside_n_42 == 32w6) && on_Outside_s_41 == (hdr.on_Outside_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                on_Outside_same_43 = ((on_Outside_n_42 == 32w6) && on_Outside_s_41 == (hdr.head_0_6.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                 if (on_Outside_same_43) {
                                     array_internal.read(on_Outside_element_44, 32w5);
                                     on_Outside_s_45 = on_Outside_element_44[519:8];
@@ -955,13 +955,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                         hdr.front0_1.bytes = on_Outside_rest_47[511:504];
                                         on_Outside_rest_47 = on_Outside_rest_47[503:0] ++ 8w0;
                                     }
-                                    hdr.on_Outside_0.setInvalid();
+                                    hdr.head_0_6.setInvalid();
                                     sm.egress_spec = 1;
                                 } else {
                                     array_external.read(on_Outside_element_48, 32w6);
                                     on_Outside_s_49 = on_Outside_element_48[519:8];
                                     on_Outside_n_50 = (bit<32>)on_Outside_element_48[7:0];
-                                    on_Outside_same_51 = ((on_Outside_n_50 == 32w6) && on_Outside_s_49 == (hdr.on_Outside_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                    on_Outside_same_51 = ((on_Outside_n_50 == 32w6) && on_Outside_s_49 == (hdr.head_0_6.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                     if (on_Outside_same_51) {
                                         array_internal.read(on_Outside_element_52, 32w6);
                                         on_Outside_s_53 = on_Outside_element_52[519:8];
@@ -1004,13 +1004,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                             hdr.front0_1.bytes = on_Outside_rest_55[511:504];
                                             on_Outside_rest_55 = on_Outside_rest_55[503:0] ++ 8w0;
                                         }
-                                        hdr.on_Outside_0.setInvalid();
+                                        hdr.head_0_6.setInvalid();
                                         sm.egress_spec = 1;
                                     } else {
                                         array_external.read(on_Outside_element_56, 32w7);
                                         on_Outside_s_57 = on_Outside_element_56[519:8];
                                         on_Outside_n_58 = (bit<32>)on_Outside_element_56[7:0];
-                                        on_Outside_same_59 = ((on_Outside_n_58 == 32w6) && on_Outside_s_57 == (hdr.on_Outside_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                        on_Outside_same_59 = ((on_Outside_n_58 == 32w6) && on_Outside_s_57 == (hdr.head_0_6.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                         if (on_Outside_same_59) {
                                             array_internal.read(on_Outside_element_60, 32w7);
                                             on_Outside_s_61 = on_Outside_element_60[519:8];
@@ -1053,7 +1053,7 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                                 hdr.front0_1.bytes = on_Outside_rest_63[511:504];
                                                 on_Outside_rest_63 = on_Outside_rest_63[503:0] ++ 8w0;
                                             }
-                                            hdr.on_Outside_0.setInvalid();
+                                            hdr.head_0_6.setInvalid();
                                             sm.egress_spec = 1;
                                         } else {
                                             drop(NO_PUT);
@@ -1153,56 +1153,56 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                 array_internal.read(on_Control_element_0, 32w0);
                 on_Control_s_1 = on_Control_element_0[519:8];
                 on_Control_n_2 = (bit<32>)on_Control_element_0[7:0];
-                on_Control_same_3 = ((on_Control_n_2 == 32w6) && on_Control_s_1 == (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                on_Control_same_3 = ((on_Control_n_2 == 32w6) && on_Control_s_1 == (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                 if (on_Control_same_3) {
                     on_Control_find_result_39 = 32w0;
                 } else {
                     array_internal.read(on_Control_element_4, 32w1);
                     on_Control_s_5 = on_Control_element_4[519:8];
                     on_Control_n_6 = (bit<32>)on_Control_element_4[7:0];
-                    on_Control_same_7 = ((on_Control_n_6 == 32w6) && on_Control_s_5 == (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                    on_Control_same_7 = ((on_Control_n_6 == 32w6) && on_Control_s_5 == (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                     if (on_Control_same_7) {
                         on_Control_find_result_38 = 32w1;
                     } else {
                         array_internal.read(on_Control_element_8, 32w2);
                         on_Control_s_9 = on_Control_element_8[519:8];
                         on_Control_n_10 = (bit<32>)on_Control_element_8[7:0];
-                        on_Control_same_11 = ((on_Control_n_10 == 32w6) && on_Control_s_9 == (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                        on_Control_same_11 = ((on_Control_n_10 == 32w6) && on_Control_s_9 == (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                         if (on_Control_same_11) {
                             on_Control_find_result_37 = 32w2;
                         } else {
                             array_internal.read(on_Control_element_12, 32w3);
                             on_Control_s_13 = on_Control_element_12[519:8];
                             on_Control_n_14 = (bit<32>)on_Control_element_12[7:0];
-                            on_Control_same_15 = ((on_Control_n_14 == 32w6) && on_Control_s_13 == (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                            on_Control_same_15 = ((on_Control_n_14 == 32w6) && on_Control_s_13 == (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                             if (on_Control_same_15) {
                                 on_Control_find_result_36 = 32w3;
                             } else {
                                 array_internal.read(on_Control_element_16, 32w4);
                                 on_Control_s_17 = on_Control_element_16[519:8];
                                 on_Control_n_18 = (bit<32>)on_Control_element_16[7:0];
-                                on_Control_same_19 = ((on_Control_n_18 == 32w6) && on_Control_s_17 == (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                on_Control_same_19 = ((on_Control_n_18 == 32w6) && on_Control_s_17 == (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                 if (on_Control_same_19) {
                                     on_Control_find_result_35 = 32w4;
                                 } else {
                                     array_internal.read(on_Control_element_20, 32w5);
                                     on_Control_s_21 = on_Control_element_20[519:8];
                                     on_Control_n_22 = (bit<32>)on_Control_element_20[7:0];
-                                    on_Control_same_23 = ((on_Control_n_22 == 32w6) && on_Control_s_21 == (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                    on_Control_same_23 = ((on_Control_n_22 == 32w6) && on_Control_s_21 == (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                     if (on_Control_same_23) {
                                         on_Control_find_result_34 = 32w5;
                                     } else {
                                         array_internal.read(on_Control_element_24, 32w6);
                                         on_Control_s_25 = on_Control_element_24[519:8];
                                         on_Control_n_26 = (bit<32>)on_Control_element_24[7:0];
-                                        on_Control_same_27 = ((on_Control_n_26 == 32w6) && on_Control_s_25 == (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                        on_Control_same_27 = ((on_Control_n_26 == 32w6) && on_Control_s_25 == (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                         if (on_Control_same_27) {
                                             on_Control_find_result_33 = 32w6;
                                         } else {
                                             array_internal.read(on_Control_element_28, 32w7);
                                             on_Control_s_29 = on_Control_element_28[519:8];
                                             on_Control_n_30 = (bit<32>)on_Control_element_28[7:0];
-                                            on_Control_same_31 = ((on_Control_n_30 == 32w6) && on_Control_s_29 == (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                                            on_Control_same_31 = ((on_Control_n_30 == 32w6) && on_Control_s_29 == (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                                             if (on_Control_same_31) {
                                                 on_Control_find_result_32 = 32w7;
                                             } else {
@@ -1222,7 +1222,7 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                     }
                     on_Control_find_result_39 = on_Control_find_result_38;
                 }
-                on_Control_t_4_40 = ((bit<32>)hdr.on_Control_0.b12);
+                on_Control_t_4_40 = ((bit<32>)hdr.head_0_6_12_13.b12);
                 if ((on_Control_t_4_40 == 32w1)) {
                     if (((int<32>)on_Control_find_result_39 < (int<32>)32w0)) {
                         array_internal.read(on_Control_element_41, 32w0);
@@ -1302,14 +1302,14 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                         on_Control_link_81 = on_Control_find_result_39;
                     }
                     if (((int<32>)on_Control_link_81 >= (int<32>)32w0)) {
-                        array_internal.write(on_Control_link_81, (hdr.on_Control_0.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w6);
-                        array_external.write(on_Control_link_81, (hdr.on_Control_0.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w6);
+                        array_internal.write(on_Control_link_81, (hdr.head_0_6_12_13.b0 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w6);
+                        array_external.write(on_Control_link_81, (hdr.head_0_6_12_13.b6 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w6);
                         sm.egress_spec = 3;
                     } else {
                         drop(NO_PUT);
                     }
                 } else {
-                    on_Control_t_8_82 = ((bit<32>)hdr.on_Control_0.b12);
+                    on_Control_t_8_82 = ((bit<32>)hdr.head_0_6_12_13.b12);
                     if (((on_Control_t_8_82 == 32w2) && ((int<32>)on_Control_find_result_39 >= (int<32>)32w0))) {
                         array_internal.write(on_Control_find_result_39, 512w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 ++ (bit<8>)32w0);
                         array_external.write(on_Control_find_result_39, 512w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 ++ (bit<8>)32w0);

@@ -14,7 +14,7 @@ const bit<32> TARGET_LIMIT = 5;
 header front_42_t {
     bit<336> bytes;
 }
-header on_Inside_0_t {
+header head_0_12_13_14_15_23_24_26_30_t {
     bit<96> b0;
     bit<8> b12;
     bit<8> b13;
@@ -24,47 +24,43 @@ header on_Inside_0_t {
     bit<16> b24;
     bit<32> b26;
 }
-header on_Inside_30_t {
+header head_0_12_13_14_15_23_24_26_30_34_t {
+    bit<96> b0;
+    bit<8> b12;
+    bit<8> b13;
+    bit<8> b14;
+    bit<64> b15;
+    bit<8> b23;
+    bit<16> b24;
+    bit<32> b26;
+    bit<32> b30;
+}
+header head_30_34_36_t {
     bit<32> b30;
     bit<16> b34;
 }
-header on_Inside_36_t {
-    bit<32> b36;
-}
-header on_Inside_40_t {
-    bit<16> b40;
-}
-header on_Outside_0_t {
-    bit<96> b0;
-    bit<8> b12;
-    bit<8> b13;
-    bit<8> b14;
-    bit<64> b15;
-    bit<8> b23;
-    bit<16> b24;
-    bit<32> b26;
-    bit<32> b30;
-}
-header on_Outside_34_t {
+header head_34_36_38_t {
     bit<16> b34;
     bit<16> b36;
 }
-header on_Outside_38_t {
+header head_36_40_t {
+    bit<32> b36;
+}
+header head_38_40_t {
     bit<16> b38;
 }
-header on_Outside_40_t {
+header head_40_42_t {
     bit<16> b40;
 }
 struct headers {
     front_42_t front0_42; // what a packet is given in front
-    on_Inside_0_t on_Inside_0;
-    on_Inside_30_t on_Inside_30;
-    on_Inside_36_t on_Inside_36;
-    on_Inside_40_t on_Inside_40;
-    on_Outside_0_t on_Outside_0;
-    on_Outside_34_t on_Outside_34;
-    on_Outside_38_t on_Outside_38;
-    on_Outside_40_t on_Outside_40;
+    head_0_12_13_14_15_23_24_26_30_t head_0_12_13_14_15_23_24_26_30;
+    head_0_12_13_14_15_23_24_26_30_34_t head_0_12_13_14_15_23_24_26_30_34;
+    head_30_34_36_t head_30_34_36;
+    head_34_36_38_t head_34_36_38;
+    head_36_40_t head_36_40;
+    head_38_40_t head_38_40;
+    head_40_42_t head_40_42;
 }
 struct metadata {
 }
@@ -74,37 +70,36 @@ struct metadata {
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
         transition select(sm.ingress_port) {
-            1: on_Inside;
-            2: on_Outside;
+            1: head0;
+            2: head1;
             default: accept;
         }
     }
-    state on_Inside { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Inside_0);
-        packet.extract(hdr.on_Inside_30);
-        packet.extract(hdr.on_Inside_36);
-        packet.extract(hdr.on_Inside_40);
+    state head0 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_12_13_14_15_23_24_26_30);
+        packet.extract(hdr.head_30_34_36);
+        packet.extract(hdr.head_36_40);
+        packet.extract(hdr.head_40_42);
         transition accept;
     }
-    state on_Outside { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Outside_0);
-        packet.extract(hdr.on_Outside_34);
-        packet.extract(hdr.on_Outside_38);
-        packet.extract(hdr.on_Outside_40);
+    state head1 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_12_13_14_15_23_24_26_30_34);
+        packet.extract(hdr.head_34_36_38);
+        packet.extract(hdr.head_38_40);
+        packet.extract(hdr.head_40_42);
         transition accept;
     }
 }
 control Join(packet_out packet, in headers hdr) {
     apply {
         packet.emit(hdr.front0_42);
-        packet.emit(hdr.on_Inside_0);
-        packet.emit(hdr.on_Inside_30);
-        packet.emit(hdr.on_Inside_36);
-        packet.emit(hdr.on_Inside_40);
-        packet.emit(hdr.on_Outside_0);
-        packet.emit(hdr.on_Outside_34);
-        packet.emit(hdr.on_Outside_38);
-        packet.emit(hdr.on_Outside_40);
+        packet.emit(hdr.head_0_12_13_14_15_23_24_26_30);
+        packet.emit(hdr.head_0_12_13_14_15_23_24_26_30_34);
+        packet.emit(hdr.head_30_34_36);
+        packet.emit(hdr.head_34_36_38);
+        packet.emit(hdr.head_36_40);
+        packet.emit(hdr.head_38_40);
+        packet.emit(hdr.head_40_42);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -192,13 +187,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             bit<32> on_Inside_value_2_63;
             bit<8> on_Inside_b_64;
             if ((sm.packet_length >= 32w42)) {
-                on_Inside_t_2_0 = ((bit<32>)hdr.on_Inside_0.b12);
+                on_Inside_t_2_0 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b12);
                 if ((on_Inside_t_2_0 == 32w8)) {
-                    on_Inside_t_3_1 = ((bit<32>)hdr.on_Inside_0.b13);
+                    on_Inside_t_3_1 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b13);
                     if ((on_Inside_t_3_1 == 32w0)) {
-                        on_Inside_t_4_2 = ((bit<32>)hdr.on_Inside_0.b14);
+                        on_Inside_t_4_2 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b14);
                         if ((on_Inside_t_4_2 == 32w69)) {
-                            on_Inside_t_5_3 = ((bit<32>)hdr.on_Inside_0.b23);
+                            on_Inside_t_5_3 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b23);
                             on_Inside_t_4 = (on_Inside_t_5_3 == 32w17);
                             on_Inside_t_5 = on_Inside_t_4;
                         } else {
@@ -223,38 +218,38 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                 if ((sm.packet_length < 32w36)) {
                     drop(RANGE_ERROR);
                 }
-                on_Inside_t_9_9 = ((bit<32>)hdr.on_Inside_0.b26[7:0]);
-                on_Inside_t_10_10 = ((bit<32>)hdr.on_Inside_30.b34[15:8]);
-                on_Inside_t_11_11 = ((bit<32>)hdr.on_Inside_30.b34[7:0]);
+                on_Inside_t_9_9 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b26[7:0]);
+                on_Inside_t_10_10 = ((bit<32>)hdr.head_30_34_36.b34[15:8]);
+                on_Inside_t_11_11 = ((bit<32>)hdr.head_30_34_36.b34[7:0]);
                 on_Inside_slot_12 = ((((on_Inside_t_9_9 * 32w31) + (on_Inside_t_10_10 * 32w7)) + on_Inside_t_11_11) & 32w63);
                 array_owner.read(on_Inside_element_13, on_Inside_slot_12);
                 on_Inside_s_14 = on_Inside_element_13[519:8];
                 on_Inside_n_15 = (bit<32>)on_Inside_element_13[7:0];
                 if ((on_Inside_n_15 == 32w0)) {
-                    array_owner.write(on_Inside_slot_12, (hdr.on_Inside_0.b26 ++ hdr.on_Inside_30.b34 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w6);
+                    array_owner.write(on_Inside_slot_12, (hdr.head_0_12_13_14_15_23_24_26_30.b26 ++ hdr.head_30_34_36.b34 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w6);
                 }
                 array_owner.read(on_Inside_element_16, on_Inside_slot_12);
                 on_Inside_s_17 = on_Inside_element_16[519:8];
                 on_Inside_n_18 = (bit<32>)on_Inside_element_16[7:0];
-                on_Inside_same_19 = ((on_Inside_n_18 == 32w6) && on_Inside_s_17 == (hdr.on_Inside_0.b26 ++ hdr.on_Inside_30.b34 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
+                on_Inside_same_19 = ((on_Inside_n_18 == 32w6) && on_Inside_s_17 == (hdr.head_0_12_13_14_15_23_24_26_30.b26 ++ hdr.head_30_34_36.b34 ++ 464w0x00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000));
                 if (on_Inside_same_19) {
-                    on_Inside_t_19_20 = ((bit<32>)hdr.on_Inside_0.b14);
-                    on_Inside_t_20_21 = ((bit<32>)hdr.on_Inside_0.b15[63:56]);
+                    on_Inside_t_19_20 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b14);
+                    on_Inside_t_20_21 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b15[63:56]);
                     on_Inside_word_result_22 = ((on_Inside_t_19_20 << 8w8) | on_Inside_t_20_21);
-                    on_Inside_t_19_23 = ((bit<32>)hdr.on_Inside_0.b15[55:48]);
-                    on_Inside_t_20_24 = ((bit<32>)hdr.on_Inside_0.b15[47:40]);
+                    on_Inside_t_19_23 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b15[55:48]);
+                    on_Inside_t_20_24 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b15[47:40]);
                     on_Inside_word_result_25 = ((on_Inside_t_19_23 << 8w8) | on_Inside_t_20_24);
                     on_Inside_sum_26 = (on_Inside_word_result_22 + on_Inside_word_result_25);
-                    on_Inside_t_19_27 = ((bit<32>)hdr.on_Inside_0.b15[39:32]);
-                    on_Inside_t_20_28 = ((bit<32>)hdr.on_Inside_0.b15[31:24]);
+                    on_Inside_t_19_27 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b15[39:32]);
+                    on_Inside_t_20_28 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b15[31:24]);
                     on_Inside_word_result_29 = ((on_Inside_t_19_27 << 8w8) | on_Inside_t_20_28);
                     on_Inside_sum_30 = (on_Inside_sum_26 + on_Inside_word_result_29);
-                    on_Inside_t_19_31 = ((bit<32>)hdr.on_Inside_0.b15[23:16]);
-                    on_Inside_t_20_32 = ((bit<32>)hdr.on_Inside_0.b15[15:8]);
+                    on_Inside_t_19_31 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b15[23:16]);
+                    on_Inside_t_20_32 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b15[15:8]);
                     on_Inside_word_result_33 = ((on_Inside_t_19_31 << 8w8) | on_Inside_t_20_32);
                     on_Inside_sum_34 = (on_Inside_sum_30 + on_Inside_word_result_33);
-                    on_Inside_t_19_35 = ((bit<32>)hdr.on_Inside_0.b15[7:0]);
-                    on_Inside_t_20_36 = ((bit<32>)hdr.on_Inside_0.b23);
+                    on_Inside_t_19_35 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b15[7:0]);
+                    on_Inside_t_20_36 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30.b23);
                     on_Inside_word_result_37 = ((on_Inside_t_19_35 << 8w8) | on_Inside_t_20_36);
                     on_Inside_sum_38 = (on_Inside_sum_34 + on_Inside_word_result_37);
                     on_Inside_t_19_39 = ((bit<32>)8w0x00);
@@ -269,12 +264,12 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                     on_Inside_t_20_48 = ((bit<32>)8w0x01);
                     on_Inside_word_result_49 = ((on_Inside_t_19_47 << 8w8) | on_Inside_t_20_48);
                     on_Inside_sum_50 = (on_Inside_sum_46 + on_Inside_word_result_49);
-                    on_Inside_t_19_51 = ((bit<32>)hdr.on_Inside_30.b30[31:24]);
-                    on_Inside_t_20_52 = ((bit<32>)hdr.on_Inside_30.b30[23:16]);
+                    on_Inside_t_19_51 = ((bit<32>)hdr.head_30_34_36.b30[31:24]);
+                    on_Inside_t_20_52 = ((bit<32>)hdr.head_30_34_36.b30[23:16]);
                     on_Inside_word_result_53 = ((on_Inside_t_19_51 << 8w8) | on_Inside_t_20_52);
                     on_Inside_sum_54 = (on_Inside_sum_50 + on_Inside_word_result_53);
-                    on_Inside_t_19_55 = ((bit<32>)hdr.on_Inside_30.b30[15:8]);
-                    on_Inside_t_20_56 = ((bit<32>)hdr.on_Inside_30.b30[7:0]);
+                    on_Inside_t_19_55 = ((bit<32>)hdr.head_30_34_36.b30[15:8]);
+                    on_Inside_t_20_56 = ((bit<32>)hdr.head_30_34_36.b30[7:0]);
                     on_Inside_word_result_57 = ((on_Inside_t_19_55 << 8w8) | on_Inside_t_20_56);
                     on_Inside_sum_58 = (on_Inside_sum_54 + on_Inside_word_result_57);
                     on_Inside_sum_59 = ((on_Inside_sum_58 & 32w65535) + (on_Inside_sum_58 >> 8w16));
@@ -290,11 +285,11 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                         drop(RANGE_ERROR);
                     }
                     hdr.front0_42.setValid();
-                    hdr.front0_42.bytes = (hdr.on_Inside_0.b0 ++ hdr.on_Inside_0.b12 ++ hdr.on_Inside_0.b13 ++ hdr.on_Inside_0.b14 ++ hdr.on_Inside_0.b15 ++ hdr.on_Inside_0.b23 ++ on_Inside_b_61 ++ on_Inside_b_62 ++ 32w0xc6336401 ++ hdr.on_Inside_30.b30 ++ 8w0x9c ++ on_Inside_b_64 ++ hdr.on_Inside_36.b36 ++ 16w0x0000);
-                    hdr.on_Inside_0.setInvalid();
-                    hdr.on_Inside_30.setInvalid();
-                    hdr.on_Inside_36.setInvalid();
-                    hdr.on_Inside_40.setInvalid();
+                    hdr.front0_42.bytes = (hdr.head_0_12_13_14_15_23_24_26_30.b0 ++ hdr.head_0_12_13_14_15_23_24_26_30.b12 ++ hdr.head_0_12_13_14_15_23_24_26_30.b13 ++ hdr.head_0_12_13_14_15_23_24_26_30.b14 ++ hdr.head_0_12_13_14_15_23_24_26_30.b15 ++ hdr.head_0_12_13_14_15_23_24_26_30.b23 ++ on_Inside_b_61 ++ on_Inside_b_62 ++ 32w0xc6336401 ++ hdr.head_30_34_36.b30 ++ 8w0x9c ++ on_Inside_b_64 ++ hdr.head_36_40.b36 ++ 16w0x0000);
+                    hdr.head_0_12_13_14_15_23_24_26_30.setInvalid();
+                    hdr.head_30_34_36.setInvalid();
+                    hdr.head_36_40.setInvalid();
+                    hdr.head_40_42.setInvalid();
                     sm.egress_spec = 2;
                 } else {
                     drop(NO_PUT);
@@ -367,13 +362,13 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             bit<8> on_Outside_b_61;
             bit<8> on_Outside_b_62;
             if ((sm.packet_length >= 32w42)) {
-                on_Outside_t_2_0 = ((bit<32>)hdr.on_Outside_0.b12);
+                on_Outside_t_2_0 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b12);
                 if ((on_Outside_t_2_0 == 32w8)) {
-                    on_Outside_t_3_1 = ((bit<32>)hdr.on_Outside_0.b13);
+                    on_Outside_t_3_1 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b13);
                     if ((on_Outside_t_3_1 == 32w0)) {
-                        on_Outside_t_4_2 = ((bit<32>)hdr.on_Outside_0.b14);
+                        on_Outside_t_4_2 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b14);
                         if ((on_Outside_t_4_2 == 32w69)) {
-                            on_Outside_t_5_3 = ((bit<32>)hdr.on_Outside_0.b23);
+                            on_Outside_t_5_3 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b23);
                             on_Outside_t_4 = (on_Outside_t_5_3 == 32w17);
                             on_Outside_t_5 = on_Outside_t_4;
                         } else {
@@ -395,7 +390,7 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                 if ((sm.packet_length < 32w34)) {
                     drop(RANGE_ERROR);
                 }
-                on_Outside_same_9 = (hdr.on_Outside_0.b30 == 32w0xc6336401);
+                on_Outside_same_9 = (hdr.head_0_12_13_14_15_23_24_26_30_34.b30 == 32w0xc6336401);
                 if (on_Outside_same_9) {
                     on_Outside_left_else_10 = true;
                 } else {
@@ -414,8 +409,8 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                 if ((sm.packet_length < 32w38)) {
                     drop(RANGE_ERROR);
                 }
-                on_Outside_t_9_13 = ((bit<32>)hdr.on_Outside_34.b36[15:8]);
-                on_Outside_t_10_14 = ((bit<32>)hdr.on_Outside_34.b36[7:0]);
+                on_Outside_t_9_13 = ((bit<32>)hdr.head_34_36_38.b36[15:8]);
+                on_Outside_t_10_14 = ((bit<32>)hdr.head_34_36_38.b36[7:0]);
                 on_Outside_word_result_15 = ((on_Outside_t_9_13 << 8w8) | on_Outside_t_10_14);
                 on_Outside_slot_16 = (on_Outside_word_result_15 - 32w40000);
                 if ((((int<32>)on_Outside_slot_16 < (int<32>)32w0) || (on_Outside_slot_16 >= 32w64))) {
@@ -427,35 +422,35 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                     if ((on_Outside_n_19 != 32w6)) {
                         drop(NO_PUT);
                     } else {
-                        on_Outside_t_17_20 = ((bit<32>)hdr.on_Outside_0.b14);
-                        on_Outside_t_18_21 = ((bit<32>)hdr.on_Outside_0.b15[63:56]);
+                        on_Outside_t_17_20 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b14);
+                        on_Outside_t_18_21 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b15[63:56]);
                         on_Outside_word_result_2_22 = ((on_Outside_t_17_20 << 8w8) | on_Outside_t_18_21);
-                        on_Outside_t_17_23 = ((bit<32>)hdr.on_Outside_0.b15[55:48]);
-                        on_Outside_t_18_24 = ((bit<32>)hdr.on_Outside_0.b15[47:40]);
+                        on_Outside_t_17_23 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b15[55:48]);
+                        on_Outside_t_18_24 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b15[47:40]);
                         on_Outside_word_result_2_25 = ((on_Outside_t_17_23 << 8w8) | on_Outside_t_18_24);
                         on_Outside_sum_26 = (on_Outside_word_result_2_22 + on_Outside_word_result_2_25);
-                        on_Outside_t_17_27 = ((bit<32>)hdr.on_Outside_0.b15[39:32]);
-                        on_Outside_t_18_28 = ((bit<32>)hdr.on_Outside_0.b15[31:24]);
+                        on_Outside_t_17_27 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b15[39:32]);
+                        on_Outside_t_18_28 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b15[31:24]);
                         on_Outside_word_result_2_29 = ((on_Outside_t_17_27 << 8w8) | on_Outside_t_18_28);
                         on_Outside_sum_30 = (on_Outside_sum_26 + on_Outside_word_result_2_29);
-                        on_Outside_t_17_31 = ((bit<32>)hdr.on_Outside_0.b15[23:16]);
-                        on_Outside_t_18_32 = ((bit<32>)hdr.on_Outside_0.b15[15:8]);
+                        on_Outside_t_17_31 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b15[23:16]);
+                        on_Outside_t_18_32 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b15[15:8]);
                         on_Outside_word_result_2_33 = ((on_Outside_t_17_31 << 8w8) | on_Outside_t_18_32);
                         on_Outside_sum_34 = (on_Outside_sum_30 + on_Outside_word_result_2_33);
-                        on_Outside_t_17_35 = ((bit<32>)hdr.on_Outside_0.b15[7:0]);
-                        on_Outside_t_18_36 = ((bit<32>)hdr.on_Outside_0.b23);
+                        on_Outside_t_17_35 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b15[7:0]);
+                        on_Outside_t_18_36 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b23);
                         on_Outside_word_result_2_37 = ((on_Outside_t_17_35 << 8w8) | on_Outside_t_18_36);
                         on_Outside_sum_38 = (on_Outside_sum_34 + on_Outside_word_result_2_37);
                         on_Outside_t_17_39 = ((bit<32>)8w0x00);
                         on_Outside_t_18_40 = ((bit<32>)8w0x00);
                         on_Outside_word_result_2_41 = ((on_Outside_t_17_39 << 8w8) | on_Outside_t_18_40);
                         on_Outside_sum_42 = (on_Outside_sum_38 + on_Outside_word_result_2_41);
-                        on_Outside_t_17_43 = ((bit<32>)hdr.on_Outside_0.b26[31:24]);
-                        on_Outside_t_18_44 = ((bit<32>)hdr.on_Outside_0.b26[23:16]);
+                        on_Outside_t_17_43 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b26[31:24]);
+                        on_Outside_t_18_44 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b26[23:16]);
                         on_Outside_word_result_2_45 = ((on_Outside_t_17_43 << 8w8) | on_Outside_t_18_44);
                         on_Outside_sum_46 = (on_Outside_sum_42 + on_Outside_word_result_2_45);
-                        on_Outside_t_17_47 = ((bit<32>)hdr.on_Outside_0.b26[15:8]);
-                        on_Outside_t_18_48 = ((bit<32>)hdr.on_Outside_0.b26[7:0]);
+                        on_Outside_t_17_47 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b26[15:8]);
+                        on_Outside_t_18_48 = ((bit<32>)hdr.head_0_12_13_14_15_23_24_26_30_34.b26[7:0]);
                         on_Outside_word_result_2_49 = ((on_Outside_t_17_47 << 8w8) | on_Outside_t_18_48);
                         on_Outside_sum_50 = (on_Outside_sum_46 + on_Outside_word_result_2_49);
                         on_Outside_t_17_51 = ((bit<32>)on_Outside_s_18[511:504]);
@@ -477,11 +472,11 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                             drop(RANGE_ERROR);
                         }
                         hdr.front0_42.setValid();
-                        hdr.front0_42.bytes = (hdr.on_Outside_0.b0 ++ hdr.on_Outside_0.b12 ++ hdr.on_Outside_0.b13 ++ hdr.on_Outside_0.b14 ++ hdr.on_Outside_0.b15 ++ hdr.on_Outside_0.b23 ++ on_Outside_b_61 ++ on_Outside_b_62 ++ hdr.on_Outside_0.b26 ++ on_Outside_s_18[511:480] ++ hdr.on_Outside_34.b34 ++ on_Outside_s_18[479:464] ++ hdr.on_Outside_38.b38 ++ 16w0x0000);
-                        hdr.on_Outside_0.setInvalid();
-                        hdr.on_Outside_34.setInvalid();
-                        hdr.on_Outside_38.setInvalid();
-                        hdr.on_Outside_40.setInvalid();
+                        hdr.front0_42.bytes = (hdr.head_0_12_13_14_15_23_24_26_30_34.b0 ++ hdr.head_0_12_13_14_15_23_24_26_30_34.b12 ++ hdr.head_0_12_13_14_15_23_24_26_30_34.b13 ++ hdr.head_0_12_13_14_15_23_24_26_30_34.b14 ++ hdr.head_0_12_13_14_15_23_24_26_30_34.b15 ++ hdr.head_0_12_13_14_15_23_24_26_30_34.b23 ++ on_Outside_b_61 ++ on_Outside_b_62 ++ hdr.head_0_12_13_14_15_23_24_26_30_34.b26 ++ on_Outside_s_18[511:480] ++ hdr.head_34_36_38.b34 ++ on_Outside_s_18[479:464] ++ hdr.head_38_40.b38 ++ 16w0x0000);
+                        hdr.head_0_12_13_14_15_23_24_26_30_34.setInvalid();
+                        hdr.head_34_36_38.setInvalid();
+                        hdr.head_38_40.setInvalid();
+                        hdr.head_40_42.setInvalid();
                         sm.egress_spec = 1;
                     }
                 }

@@ -11,12 +11,12 @@ const bit<32> RANGE_ERROR = 3;
 const bit<32> ARITHMETIC_ERROR = 4;
 const bit<32> TARGET_LIMIT = 5;
 
-header on_In_0_t {
+header head_0_11_12_t {
     bit<88> b0;
     bit<8> b11;
 }
 struct headers {
-    on_In_0_t on_In_0;
+    head_0_11_12_t head_0_11_12;
 }
 struct metadata {
     bit<64> now;
@@ -26,19 +26,16 @@ struct metadata {
 
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
-        transition select(sm.ingress_port) {
-            1: on_In;
-            default: accept;
-        }
+        transition head0;
     }
-    state on_In { // what a packet is too short for stays payload
-        packet.extract(hdr.on_In_0);
+    state head0 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_11_12);
         transition accept;
     }
 }
 control Join(packet_out packet, in headers hdr) {
     apply {
-        packet.emit(hdr.on_In_0);
+        packet.emit(hdr.head_0_11_12);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -84,7 +81,7 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             if ((sm.packet_length < 32w12)) {
                 drop(RANGE_ERROR);
             }
-            on_In_t_0 = ((bit<32>)hdr.on_In_0.b11);
+            on_In_t_0 = ((bit<32>)hdr.head_0_11_12.b11);
             on_In_kind_1 = (on_In_t_0 & 32w15);
             on_In_now_2 = (meta.now >> 8w30);
             array_window.read(on_In_t_3_3, on_In_kind_1);

@@ -14,18 +14,18 @@ const bit<32> TARGET_LIMIT = 5;
 header front_46_t {
     bit<368> bytes;
 }
-header on_Network_0_t {
+header head_0_12_14_22_t {
     bit<96> b0;
     bit<16> b12;
     bit<64> b14;
 }
-header on_Control_0_t {
+header head_0_14_t {
     bit<112> b0;
 }
 struct headers {
     front_46_t front0_46; // what a packet is given in front
-    on_Network_0_t on_Network_0;
-    on_Control_0_t on_Control_0;
+    head_0_12_14_22_t head_0_12_14_22;
+    head_0_14_t head_0_14;
 }
 struct metadata {
     bit<64> now;
@@ -36,25 +36,25 @@ struct metadata {
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
         transition select(sm.ingress_port) {
-            1: on_Network;
-            3: on_Control;
+            1: head0;
+            3: head1;
             default: accept;
         }
     }
-    state on_Network { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Network_0);
+    state head0 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_12_14_22);
         transition accept;
     }
-    state on_Control { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Control_0);
+    state head1 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_14);
         transition accept;
     }
 }
 control Join(packet_out packet, in headers hdr) {
     apply {
         packet.emit(hdr.front0_46);
-        packet.emit(hdr.on_Network_0);
-        packet.emit(hdr.on_Control_0);
+        packet.emit(hdr.head_0_12_14_22);
+        packet.emit(hdr.head_0_14);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -104,9 +104,9 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             bit<64> on_Network_old_14;
             bit<64> on_Network_new_15;
             if ((sm.packet_length >= 32w36)) {
-                on_Network_same_0 = (hdr.on_Network_0.b12 == 16w0x88b5);
+                on_Network_same_0 = (hdr.head_0_12_14_22.b12 == 16w0x88b5);
                 if (on_Network_same_0) {
-                    on_Network_t_4_1 = hdr.on_Network_0.b14;
+                    on_Network_t_4_1 = hdr.head_0_12_14_22.b14;
                     on_Network_passed_2 = (meta.now - on_Network_t_4_1);
                     if (((int<64>)on_Network_passed_2 >= (int<64>)64w0)) {
                         array_delay.read(on_Network_old_3, 32w1);
@@ -122,10 +122,10 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                             array_delay.read(on_Network_old_7, 32w0);
                             on_Network_new_8 = (on_Network_old_7 + 64w1);
                             array_delay.write(32w0, on_Network_new_8);
-                            if ((sm.packet_length - 32w22) == 0) {
+                            if (sm.packet_length == 32w22) {
                                 drop(EMPTY_PACKET);
                             }
-                            hdr.on_Network_0.setInvalid();
+                            hdr.head_0_12_14_22.setInvalid();
                             sm.egress_spec = 2;
                         } else {
                             array_delay.read(on_Network_t_6_9, 32w2);
@@ -137,10 +137,10 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                 array_delay.read(on_Network_old_11, 32w0);
                                 on_Network_new_12 = (on_Network_old_11 + 64w1);
                                 array_delay.write(32w0, on_Network_new_12);
-                                if ((sm.packet_length - 32w22) == 0) {
+                                if (sm.packet_length == 32w22) {
                                     drop(EMPTY_PACKET);
                                 }
-                                hdr.on_Network_0.setInvalid();
+                                hdr.head_0_12_14_22.setInvalid();
                                 sm.egress_spec = 2;
                             } else {
                                 array_delay.write(32w2, on_Network_passed_2);
@@ -151,10 +151,10 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                                 array_delay.read(on_Network_old_14, 32w0);
                                 on_Network_new_15 = (on_Network_old_14 + 64w1);
                                 array_delay.write(32w0, on_Network_new_15);
-                                if ((sm.packet_length - 32w22) == 0) {
+                                if (sm.packet_length == 32w22) {
                                     drop(EMPTY_PACKET);
                                 }
-                                hdr.on_Network_0.setInvalid();
+                                hdr.head_0_12_14_22.setInvalid();
                                 sm.egress_spec = 2;
                             }
                         }
@@ -188,7 +188,7 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                 drop(RANGE_ERROR);
             }
             hdr.front0_46.setValid();
-            hdr.front0_46.bytes = (hdr.on_Control_0.b0 ++ on_Control_b_1 ++ on_Control_b_3 ++ on_Control_b_5 ++ on_Control_b_7);
+            hdr.front0_46.bytes = (hdr.head_0_14.b0 ++ on_Control_b_1 ++ on_Control_b_3 ++ on_Control_b_5 ++ on_Control_b_7);
             truncate(32w46);
             sm.egress_spec = 3;
         } else {

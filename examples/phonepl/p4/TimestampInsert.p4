@@ -25,6 +25,9 @@ struct metadata {
 
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
+        transition head0;
+    }
+    state head0 { // what a packet is too short for stays payload
         transition accept;
     }
 }

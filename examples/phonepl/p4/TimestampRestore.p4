@@ -32,20 +32,20 @@ header front_32_t {
 header front_64_t {
     bit<512> bytes;
 }
-header on_Network_0_t {
+header head_0_12_14_22_t {
     bit<96> b0;
     bit<16> b12;
     bit<64> b14;
 }
-header on_Network_22_t {
-    bit<152> b22;
-    bit<8> b41;
-    bit<112> b42;
-}
-header on_Program_0_t {
+header head_0_19_20_34_t {
     bit<152> b0;
     bit<8> b19;
     bit<112> b20;
+}
+header head_22_41_42_56_t {
+    bit<152> b22;
+    bit<8> b41;
+    bit<112> b42;
 }
 struct headers {
     front_64_t front0_64; // what a packet is given in front
@@ -55,9 +55,9 @@ struct headers {
     front_4_t front0_4; // what a packet is given in front
     front_2_t front0_2; // what a packet is given in front
     front_1_t front0_1; // what a packet is given in front
-    on_Network_0_t on_Network_0;
-    on_Network_22_t on_Network_22;
-    on_Program_0_t on_Program_0;
+    head_0_12_14_22_t head_0_12_14_22;
+    head_0_19_20_34_t head_0_19_20_34;
+    head_22_41_42_56_t head_22_41_42_56;
 }
 struct metadata {
 }
@@ -67,18 +67,18 @@ struct metadata {
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
         transition select(sm.ingress_port) {
-            1: on_Network;
-            2: on_Program;
+            1: head0;
+            2: head1;
             default: accept;
         }
     }
-    state on_Network { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Network_0);
-        packet.extract(hdr.on_Network_22);
+    state head0 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_12_14_22);
+        packet.extract(hdr.head_22_41_42_56);
         transition accept;
     }
-    state on_Program { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Program_0);
+    state head1 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_19_20_34);
         transition accept;
     }
 }
@@ -91,9 +91,9 @@ control Join(packet_out packet, in headers hdr) {
         packet.emit(hdr.front0_4);
         packet.emit(hdr.front0_2);
         packet.emit(hdr.front0_1);
-        packet.emit(hdr.on_Network_0);
-        packet.emit(hdr.on_Network_22);
-        packet.emit(hdr.on_Program_0);
+        packet.emit(hdr.head_0_12_14_22);
+        packet.emit(hdr.head_0_19_20_34);
+        packet.emit(hdr.head_22_41_42_56);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -121,16 +121,16 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             bit<32> on_Network_t_4_1;
             bit<32> on_Network_slot_result_2;
             if ((sm.packet_length >= 32w56)) {
-                on_Network_same_0 = (hdr.on_Network_0.b12 == 16w0x88b5);
+                on_Network_same_0 = (hdr.head_0_12_14_22.b12 == 16w0x88b5);
                 if (on_Network_same_0) {
-                    on_Network_t_4_1 = ((bit<32>)hdr.on_Network_22.b41);
+                    on_Network_t_4_1 = ((bit<32>)hdr.head_22_41_42_56.b41);
                     on_Network_slot_result_2 = (on_Network_t_4_1 & 32w15);
-                    array_stored.write(on_Network_slot_result_2, (hdr.on_Network_22.b22 ++ hdr.on_Network_22.b41 ++ hdr.on_Network_22.b42 ++ 240w0x000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w34);
-                    array_headers.write(on_Network_slot_result_2, (hdr.on_Network_0.b0 ++ hdr.on_Network_0.b12 ++ hdr.on_Network_0.b14 ++ 336w0x000000000000000000000000000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w22);
-                    if ((sm.packet_length - 32w22) == 0) {
+                    array_stored.write(on_Network_slot_result_2, (hdr.head_22_41_42_56.b22 ++ hdr.head_22_41_42_56.b41 ++ hdr.head_22_41_42_56.b42 ++ 240w0x000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w34);
+                    array_headers.write(on_Network_slot_result_2, (hdr.head_0_12_14_22.b0 ++ hdr.head_0_12_14_22.b12 ++ hdr.head_0_12_14_22.b14 ++ 336w0x000000000000000000000000000000000000000000000000000000000000000000000000000000000000) ++ (bit<8>)32w22);
+                    if (sm.packet_length == 32w22) {
                         drop(EMPTY_PACKET);
                     }
-                    hdr.on_Network_0.setInvalid();
+                    hdr.head_0_12_14_22.setInvalid();
                     sm.egress_spec = 2;
                 } else {
                     drop(NO_PUT);
@@ -152,12 +152,12 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
             bit<32> on_Program_n_10;
             bit<512> on_Program_rest_11;
             if ((sm.packet_length >= 32w34)) {
-                on_Program_t_0 = ((bit<32>)hdr.on_Program_0.b19);
+                on_Program_t_0 = ((bit<32>)hdr.head_0_19_20_34.b19);
                 on_Program_slot_result_1 = (on_Program_t_0 & 32w15);
                 array_stored.read(on_Program_element_2, on_Program_slot_result_1);
                 on_Program_s_3 = on_Program_element_2[519:8];
                 on_Program_n_4 = (bit<32>)on_Program_element_2[7:0];
-                on_Program_same_5 = ((on_Program_n_4 == 32w34) && on_Program_s_3 == (hdr.on_Program_0.b0 ++ hdr.on_Program_0.b19 ++ hdr.on_Program_0.b20 ++ 240w0x000000000000000000000000000000000000000000000000000000000000));
+                on_Program_same_5 = ((on_Program_n_4 == 32w34) && on_Program_s_3 == (hdr.head_0_19_20_34.b0 ++ hdr.head_0_19_20_34.b19 ++ hdr.head_0_19_20_34.b20 ++ 240w0x000000000000000000000000000000000000000000000000000000000000));
                 if ((!on_Program_same_5)) {
                     array_unknown.read(on_Program_old_6, 32w0);
                     on_Program_new_7 = (on_Program_old_6 + 32w1);

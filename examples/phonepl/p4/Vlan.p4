@@ -17,18 +17,18 @@ header front_12_t {
 header front_16_t {
     bit<128> bytes;
 }
-header on_Access_0_t {
+header head_0_12_t {
     bit<96> b0;
 }
-header on_Trunk_0_t {
+header head_0_12_16_t {
     bit<96> b0;
     bit<32> b12;
 }
 struct headers {
     front_16_t front0_16; // what a packet is given in front
     front_12_t front0_12; // what a packet is given in front
-    on_Access_0_t on_Access_0;
-    on_Trunk_0_t on_Trunk_0;
+    head_0_12_t head_0_12;
+    head_0_12_16_t head_0_12_16;
 }
 struct metadata {
 }
@@ -38,17 +38,17 @@ struct metadata {
 parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {
     state start {
         transition select(sm.ingress_port) {
-            1: on_Access;
-            2: on_Trunk;
+            1: head0;
+            2: head1;
             default: accept;
         }
     }
-    state on_Access { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Access_0);
+    state head0 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_12);
         transition accept;
     }
-    state on_Trunk { // what a packet is too short for stays payload
-        packet.extract(hdr.on_Trunk_0);
+    state head1 { // what a packet is too short for stays payload
+        packet.extract(hdr.head_0_12_16);
         transition accept;
     }
 }
@@ -56,8 +56,8 @@ control Join(packet_out packet, in headers hdr) {
     apply {
         packet.emit(hdr.front0_16);
         packet.emit(hdr.front0_12);
-        packet.emit(hdr.on_Access_0);
-        packet.emit(hdr.on_Trunk_0);
+        packet.emit(hdr.head_0_12);
+        packet.emit(hdr.head_0_12_16);
     }
 }
 control Verify(inout headers hdr, inout metadata meta) {
@@ -82,19 +82,19 @@ control Process(inout headers hdr, inout metadata meta, inout standard_metadata_
                 drop(RANGE_ERROR);
             }
             hdr.front0_16.setValid();
-            hdr.front0_16.bytes = (hdr.on_Access_0.b0 ++ 32w0x8100002a);
-            hdr.on_Access_0.setInvalid();
+            hdr.front0_16.bytes = (hdr.head_0_12.b0 ++ 32w0x8100002a);
+            hdr.head_0_12.setInvalid();
             sm.egress_spec = 2;
         } else if (sm.ingress_port == 2) {
             bit<32> on_Trunk_t_0;
             if ((sm.packet_length < 32w16)) {
                 drop(RANGE_ERROR);
             }
-            on_Trunk_t_0 = hdr.on_Trunk_0.b12;
+            on_Trunk_t_0 = hdr.head_0_12_16.b12;
             if ((on_Trunk_t_0 == 32w2164260906)) {
                 hdr.front0_12.setValid();
-                hdr.front0_12.bytes = hdr.on_Trunk_0.b0;
-                hdr.on_Trunk_0.setInvalid();
+                hdr.front0_12.bytes = hdr.head_0_12_16.b0;
+                hdr.head_0_12_16.setInvalid();
                 sm.egress_spec = 1;
             } else {
                 drop(NO_PUT);

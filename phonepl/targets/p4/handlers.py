@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.targets.p4.formulas import BITS, arithmetic
 from phonepl.targets.p4.head import Head, Header
 from phonepl.targets.p4.limits import MAXIMUM_PUTS
@@ -56,7 +56,7 @@ def processor(program: ir.Program, handler: ir.Handler, first_group: int) -> Pro
             writer.emit(f"{length.text} = sm.packet_length;")
         writer.held[handler.packet.name] = Form((), ZERO, None)
         writer.block(handler.body, True, frozenset())
-        found, needed = writer.head.needs.headers(writer.prefix), writer.needed_behind()
+        found, needed = writer.head.needs.headers(), writer.needed_behind()
         if (found, needed) == (headers, kept):
             return Processor(
                 handler.stream,
@@ -84,7 +84,7 @@ class _Paths(Puts):
                 self._statement(statement)
                 continue
             rest = block[position + 1 :]
-            self._if(statement, is_end and not rest, behind | _read(rest))
+            self._if(statement, is_end and not rest, behind | traversal.read_in(rest))
             if is_end and not rest:
                 return
         if is_end:
@@ -255,10 +255,3 @@ class _Paths(Puts):
                 "send copies from several programs in a row",
             )
         self.puts.append(Gathered(statement.stream, self.form_of(statement.packet)))
-
-
-def _read(block: ir.Block) -> frozenset[str]:
-    """The locals that a block reads."""
-    return frozenset(
-        name for statement in ir.walk(block) for value in ir.reads(statement) for name in ir.locals_in(value)
-    )

@@ -37,8 +37,8 @@ class Needs:
     cuts: set[int] = field(default_factory=set)
     """Where packets are cut."""
 
-    def headers(self, prefix: str) -> tuple[Header, ...]:
-        """As few headers as can be."""
+    def headers(self) -> tuple[Header, ...]:
+        """As few headers as can be; those of the same borders have the same name in every handler."""
         borders = {0, *self.cuts}
         for begin, end, _ in self.accesses:
             borders |= {begin, end}
@@ -50,7 +50,8 @@ class Needs:
             while last < len(marks) - 1 and self._may_join(marks[first], marks[last], marks[last + 1]):
                 last += 1
             begin, end = marks[first], marks[last]
-            out.append(Header(f"{prefix}_{begin}", begin, end, tuple(marks[first : last + 1])))
+            fields = tuple(marks[first : last + 1])
+            out.append(Header(f"head_{'_'.join(map(str, fields))}", begin, end, fields))
             first = last
         return tuple(out)
 

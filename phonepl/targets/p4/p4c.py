@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,21 +35,33 @@ def is_here() -> bool:
 
 
 def compiled(generated: Generated) -> Pipeline:
-    """The program compiled; raises NotAvailable where p4c is missing, or does not take the program."""
+    """The program compiled; raises as `compile_source`."""
+    return compile_source(generated.manifest.name, generated.text)
+
+
+def compile_source(name: str, text: str, defines: Sequence[str] = ()) -> Pipeline:
+    """P4 for v1model compiled; raises NotAvailable where p4c is missing, or does not take the program."""
     if not is_here():
         raise NotAvailable(f"P4 is compiled by {COMPILER}, which is not on PATH; it comes with p4c (p4lang)")
     with tempfile.TemporaryDirectory(prefix="phonepl-") as folder:
         source, made, info = (Path(folder) / name for name in ("p.p4", "p.json", "p.txtpb"))
-        source.write_text(generated.text, encoding="utf-8")
-        command = [COMPILER, "--Wdisable", str(source), "-o", str(made), "--p4runtime-files", str(info)]
+        source.write_text(text, encoding="utf-8")
+        command = [
+            COMPILER,
+            "--Wdisable",
+            *(f"-D{each}" for each in defines),
+            str(source),
+            "-o",
+            str(made),
+            "--p4runtime-files",
+            str(info),
+        ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         except subprocess.TimeoutExpired as late:
             raise NotAvailable(f"{COMPILER} did not end within {PATIENCE:.0f} s") from late
         if done.returncode or not made.exists():
-            raise NotAvailable(
-                f"{COMPILER} does not take {generated.manifest.name}: {done.stderr[-2000:].strip()}"
-            )
+            raise NotAvailable(f"{COMPILER} does not take {name}: {done.stderr[-2000:].strip()}")
         bare = _without_positions(json.loads(made.read_text(encoding="utf-8")))
         return Pipeline(
             json.dumps(bare, separators=(",", ":"), sort_keys=True) + "\n", info.read_text(encoding="utf-8")

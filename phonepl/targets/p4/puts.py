@@ -50,7 +50,7 @@ class Puts(Packets):
             self.emit("drop(EMPTY_PACKET);")
             return
         if length.range.low == 0:
-            self.emit(f"if ({length.text} == 0) {{")
+            self.emit(f"if ({put.form.is_empty(self.arrived)}) {{")
             self.emit("    drop(EMPTY_PACKET);")
             self.emit("}")
         self._make(put.form, self.variables)
@@ -80,7 +80,7 @@ class Puts(Packets):
         if length.range.low > 0:
             self._make(form, self.egress_variables)
             return
-        self.emit(f"if ({length.text} == 0) {{")
+        self.emit(f"if ({form.is_empty(self.arrived)}) {{")
         self.emit("    empty();")
         if length.value != 0:
             self.emit("} else {")

@@ -13,6 +13,7 @@ from phonepl.compiler import Compiled
 from phonepl.diagnostics import Diagnostic
 from phonepl.targets import NotExpressible
 from phonepl.targets.p4.handlers import Processor, processor
+from phonepl.targets.p4.head import Header
 from phonepl.targets.p4.puts import front_name
 from phonepl.targets.p4.refusals import Refused
 from phonepl.targets.p4.straight import straight
@@ -103,6 +104,11 @@ def _fronts(made: Sequence[Processor]) -> list[tuple[int, int]]:
     return sorted({front for each in made for front in each.fronts}, key=lambda front: (front[0], -front[1]))
 
 
+def _headers(made: Sequence[Processor]) -> list[Header]:
+    """Those of arrived packets, likewise."""
+    return sorted({header for each in made for header in each.headers}, key=lambda header: header.fields)
+
+
 def _data(made: Sequence[Processor]) -> Iterable[str]:
     yield "/* Why packets are dropped. */"
     for number, name in enumerate(ir.DROPS, 1):
@@ -112,14 +118,12 @@ def _data(made: Sequence[Processor]) -> Iterable[str]:
         yield f"header front_{size}_t {{"
         yield f"    bit<{8 * size}> bytes;"
         yield "}"
-    for each in made:
-        for header in each.headers:
-            yield from header.declaration
+    for header in _headers(made):
+        yield from header.declaration
     yield "struct headers {"
     for position, size in _fronts(made):
         yield f"    front_{size}_t {front_name(position, size)}; // what a packet is given in front"
-    for each in made:
-        yield from (f"    {header.name}_t {header.name};" for header in each.headers)
+    yield from (f"    {header.name}_t {header.name};" for header in _headers(made))
     yield "}"
     yield "struct metadata {"
     if any(each.uses_clock for each in made):
@@ -134,20 +138,22 @@ def _data(made: Sequence[Processor]) -> Iterable[str]:
 
 def _parser(made: Sequence[Processor], manifest: Manifest) -> Iterable[str]:
     yield "parser Cut(packet_in packet, out headers hdr, inout metadata meta, inout standard_metadata_t sm) {"
+    heads = list(dict.fromkeys(each.headers for each in made))
     yield "    state start {"
-    parsed = [each for each in made if each.headers]
-    if parsed:
+    if not made:
+        yield "        transition accept;"
+    elif len(heads) == 1:
+        yield "        transition head0;"
+    else:
         yield "        transition select(sm.ingress_port) {"
-        for each in parsed:
-            yield f"            {manifest.ports[each.stream]}: on_{each.stream};"
+        for each in made:
+            yield f"            {manifest.ports[each.stream]}: head{heads.index(each.headers)};"
         yield "            default: accept;"
         yield "        }"
-    else:
-        yield "        transition accept;"
     yield "    }"
-    for each in parsed:
-        yield f"    state on_{each.stream} {{ // what a packet is too short for stays payload"
-        yield from (f"        packet.extract(hdr.{header.name});" for header in each.headers)
+    for number, headers in enumerate(heads):
+        yield f"    state head{number} {{ // what a packet is too short for stays payload"
+        yield from (f"        packet.extract(hdr.{header.name});" for header in headers)
         yield "        transition accept;"
         yield "    }"
     yield "}"
@@ -155,8 +161,7 @@ def _parser(made: Sequence[Processor], manifest: Manifest) -> Iterable[str]:
     yield "    apply {"
     for position, size in _fronts(made):
         yield f"        packet.emit(hdr.{front_name(position, size)});"
-    for each in made:
-        yield from (f"        packet.emit(hdr.{header.name});" for header in each.headers)
+    yield from (f"        packet.emit(hdr.{header.name});" for header in _headers(made))
     yield "    }"
     yield "}"
     for name in ("Verify", "Update"):

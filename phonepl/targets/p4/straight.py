@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from phonepl import ir, structure
+from phonepl import ir, structure, traversal
 from phonepl.compiler import Compiled, optimized
 from phonepl.ranges import analyze
 from phonepl.targets.p4.limits import COPIED, STATEMENTS
@@ -50,7 +50,7 @@ def _parted(handler: ir.Handler) -> ir.Handler:
 
 
 def _require_short_loops(block: ir.Block) -> None:
-    for statement in ir.walk(block):
+    for statement in traversal.walk(block):
         if (
             isinstance(statement, ir.Loop)
             and (size := statement.bound * _unrolled(statement.body)) > STATEMENTS
@@ -143,7 +143,7 @@ class _Parting:
         """Do the branches leave, put, or set Packets that are read later?"""
         set_here: set[str] = set()
         inner_labels: set[str] = set()
-        for inner in ir.walk((statement,)):
+        for inner in traversal.walk((statement,)):
             match inner:
                 case ir.Put():
                     return True
@@ -154,7 +154,7 @@ class _Parting:
                 case ir.Set() if inner.target.type is Type.PACKET:
                     set_here.add(inner.target.name)
         while set_here:
-            if any(set_here & ir.locals_in(value) for s in ir.walk(rest) for value in ir.reads(s)):
+            if set_here & traversal.read_in(rest):
                 return True
             if behind is None:
                 break

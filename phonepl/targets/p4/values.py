@@ -178,6 +178,12 @@ class Form:
             total = total.plus(text.length)
         return total
 
+    def is_empty(self, arrived: Number) -> str:
+        """The condition that it has no bytes."""
+        if not self.texts:
+            return f"{(self.end or arrived).text} == {self.begin.text}"
+        return f"{self.length(arrived).text} == 0"
+
     def length(self, arrived: Number) -> Number:
         """All its bytes, where `arrived` is the arrived packet's length."""
         return self.size.plus((self.end or arrived).minus(self.begin))

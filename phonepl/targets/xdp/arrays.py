@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.targets.xdp.formulas import C_TYPE, binary
 from phonepl.targets.xdp.places import NeedsScratch
 from phonepl.targets.xdp.strings import Strings
@@ -123,7 +123,7 @@ def locked_arrays(program: ir.Program) -> frozenset[str]:
     """The arrays whose elements need a lock: Strings, and what is changed by more than one instruction."""
     names = {array.name for array in program.arrays if array.element is Type.STRING}
     for handler in program.handlers:
-        for statement in ir.walk(handler.body):
+        for statement in traversal.walk(handler.body):
             if isinstance(statement, ir.Update) and statement.operator not in _ADDED:
                 names.add(statement.array.name)
     return frozenset(names)

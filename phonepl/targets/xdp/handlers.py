@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.targets.xdp.arrays import Arrays, locked_arrays
 from phonepl.targets.xdp.limits import MAXIMUM_FRONT, MAXIMUM_PUTS
 from phonepl.targets.xdp.packets import Packets, may_lack_room
@@ -54,8 +54,8 @@ def processor(program: ir.Program, handler: ir.Handler, memory: bool) -> Process
 
 def _puts_in_loops(block: ir.Block) -> bool:
     return any(
-        isinstance(s, ir.Loop) and any(isinstance(inner, ir.Put) for inner in ir.walk(s.body))
-        for s in ir.walk(block)
+        isinstance(s, ir.Loop) and any(isinstance(inner, ir.Put) for inner in traversal.walk(s.body))
+        for s in traversal.walk(block)
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.targets.xdp.formulas import C_TYPE, Formulas
 from phonepl.targets.xdp.limits import MAXIMUM_FRONT
 from phonepl.targets.xdp.values import ZERO, Gathered, Number, Text
@@ -60,8 +60,8 @@ class Places:
         self._packets: dict[str, Gathered] = {}
         self._line = 0
         self._sets: dict[str, int] = {}
-        for statement in ir.walk(self.handler.body):
-            target = ir.written(statement)
+        for statement in traversal.walk(self.handler.body):
+            target = traversal.written(statement)
             if target is not None:
                 self._sets[target.name] = self._sets.get(target.name, 0) + 1
         self._traps: set[str] = set()

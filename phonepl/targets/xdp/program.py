@@ -11,7 +11,7 @@ from pathlib import Path
 from dipronn.errors import Unavailable
 from ebpf.bpf import XDP_DEVMAP, Map, ProgramType, close_all
 from ebpf.compiler import compile as compile_c
-from phonepl import ir
+from phonepl import ir, structure
 from phonepl.compiler import Compiled
 from phonepl.targets import NotAvailable
 from phonepl.targets.xdp.maps import make_maps
@@ -133,7 +133,7 @@ def load(
 
 
 def _is_entangled(compiled: Compiled) -> bool:
-    return any(sum(1 for _ in ir.walk(handler.body)) > ENTANGLED for handler in compiled.program.handlers)
+    return any(structure.size(handler.body) > ENTANGLED for handler in compiled.program.handlers)
 
 
 def _marked(compiled: Compiled, form: bool, run: bool, frags: bool) -> None:

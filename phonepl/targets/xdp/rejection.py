@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from dipronn.errors import Unavailable
-from phonepl import ir
+from phonepl import ir, traversal
 from phonepl.compiler import Compiled
 from phonepl.diagnostics import PhoneplError
 from phonepl.syntax import Span
@@ -60,7 +60,7 @@ def _cannot(compiled: Compiled, span: Span, construct: str, reason: str, advice:
 
 
 def _longest(compiled: Compiled) -> ir.Handler:
-    return max(compiled.program.handlers, key=lambda handler: sum(1 for _ in ir.walk(handler.body)))
+    return max(compiled.program.handlers, key=lambda handler: sum(1 for _ in traversal.walk(handler.body)))
 
 
 def marked_line(log: str) -> int | None:

@@ -13,6 +13,7 @@ from phonepl import ir, structure, syntax
 from phonepl.compiler import Compiled, compile_source, optimized
 from phonepl.formatter import format_source
 from phonepl.parser import parse
+from phonepl.printing import printed
 from phonepl.ranges import analyze
 from phonepl.representation import representations
 from phonepl.targets import Arrival
@@ -83,7 +84,7 @@ def test_what_once_came_out_wrong(path: Path) -> None:
 def test_every_generated_program_can_be_explained_and_printed(source: str) -> None:
     for optimize in (True, False):
         compiled = compile_source(source, optimize=optimize)
-        assert str(compiled.program)
+        assert printed(compiled.program)
         for handler in compiled.program.handlers:
             uses = representations(handler, optimize)
             assert all(use.kinds for use in uses)

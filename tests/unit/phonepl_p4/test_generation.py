@@ -39,7 +39,7 @@ class Test {{
 
 def fields(text: str) -> list[int]:
     """The bits of the fields of what is parsed, in order."""
-    declared = re.findall(r"header on_NetA_\d+_t \{(.*?)\}", text, re.DOTALL)
+    declared = re.findall(r"header head_\w+_t \{(.*?)\}", text, re.DOTALL)
     return [int(bits) for header in declared for bits in re.findall(r"bit<(\d+)>", header)]
 
 
@@ -72,7 +72,7 @@ def test_a_packet_put_as_it_came_is_not_parsed() -> None:
 @pytest.mark.req("P34", "P51", "P52")
 def test_a_header_is_deleted_by_making_it_invalid() -> None:
     text = generated("outB.put(i.subpacket(14));").text
-    assert fields(text) == [8 * 14] and "hdr.on_NetA_0.setInvalid();" in text
+    assert fields(text) == [8 * 14] and "hdr.head_0_14.setInvalid();" in text
     assert "front" not in text.split("processors")[1]
 
 
@@ -133,4 +133,4 @@ class front {
 }
 """
     text = generate(compile_source(source)).text
-    assert "on_hdr_0" in text and "array_drops" in text and "array_n_0" in text
+    assert "on_hdr_old_0" in text and "array_drops" in text and "array_n_0" in text
