@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` runs the node's main job, `make test` passes the tests.
-.PHONY: setup demo test soak bench lint format coverage lock clean p4
+.PHONY: setup demo test soak bench lint format coverage lock clean p4 shell
 PY := .venv/bin/python
 
 setup:
@@ -37,9 +37,15 @@ lock:
 	@.venv/bin/pip install -q --disable-pip-version-check uv
 	@.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --python .venv/bin/python \
 	    --custom-compile-command 'make lock' -o requirements.lock requirements.in requirements-dev.in
+	@.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --python .venv/bin/python \
+	    --custom-compile-command 'make lock' -o setup/shell.lock setup/shell.in
 
 clean:
 	@rm -rf build .venv
 
 p4:
 	@p4/build.sh
+
+# p4runtime-shell on a switch: SWITCH=host:port, or the namespace of a switch of this machine.
+shell:
+	@setup/shell.sh "$(SWITCH)"

@@ -17,6 +17,7 @@ from tests.system.node.test_node import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.vm, pytest.mark.bmv2]
 
+ROOT = Path(__file__).parents[3]
 SESSION = """
 session straight {
   input in1 : udp rate 1Mbps to 192.0.2.1:5100;
@@ -72,6 +73,20 @@ def test_a_switch_that_dies_takes_nobody_with_it_and_is_repaired(switches: NodeU
     wait_for("traffic goes through again", lambda: resumes(switches), 90)
 
 
+def test_an_operator_looks_into_a_switch(switches: NodeUnderTest) -> None:
+    """By the name of its namespace."""
+    done = subprocess.run(
+        [str(ROOT / "setup" / "shell.sh"), f"{switches.name}-aggregation"],
+        input='print("units:", len(list(table_entry["unit"].read())))\nexit()\n',
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "units: 3" in done.stdout
+
+
 def test_traffic_outlives_an_agent(switches: NodeUnderTest) -> None:
     agent = switches.process("units/aggregation/switch.toml")
     os.kill(agent.pid, signal.SIGKILL)
@@ -89,7 +104,7 @@ def test_a_switch_that_was_removed_can_join_again(switches: NodeUnderTest) -> No
             *("nsenter", f"--net={NAMESPACES / f'{switches.name}-aggregation'}", "--"),
             *(sys.executable, "-m", "controller.drivers.p4runtime", "--config", str(config), "--remove"),
         ],
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
         timeout=60,
         check=False,
     )
