@@ -23,10 +23,10 @@ from controller.background import Background
 from controller.beacons import Beacons
 from controller.convergence import Convergence
 from controller.images import ImageLimits, ImageStore
-from controller.placement import BestPlacer
-from controller.registry import Registry
 from controller.limits import Limits
 from controller.offers import Offers
+from controller.placement import BestPlacer
+from controller.registry import Registry
 from controller.reports import Reports
 from controller.sessions import Sessions
 from controller.steering.identifiers import Allotment, Identifiers
@@ -68,12 +68,12 @@ class Settings:
     name: str = "dipronn"
     dead_after: float = 1.0
     images: ImageLimits = field(default_factory=ImageLimits)
+    limits: Limits = field(default_factory=Limits)
 
 
 class ControlUnit:
     """Started with ``start``; ``stop`` undoes what is under way and leaves active sessions running."""
 
-    limits: Limits = field(default_factory=Limits)
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = Store(settings.state)

@@ -114,24 +114,24 @@ class Sessions:
         else:
             record = await self._admission.admit(number, request, self._registry.reserving())
         try:
+            confirm()
             self._store.save_session(record, self._identifiers.of(record.owner), request.bundles)
         except BaseException:
-            confirm()
             self._identifiers.release(record.owner)
             raise
         self._last_number = number
-        session = self._registry.sessions[name] = LiveSession(record)
-        self._registry.tell(session, pb.SESSION_STATE_ADMITTED, "admitted; resources are reserved")
         if offer:
             self._registry.offers.drop(offer.id)
+        session = self._registry.sessions[name] = LiveSession(record)
+        self._registry.tell(session, pb.SESSION_STATE_ADMITTED, "admitted; resources are reserved")
         return session
 
-    async def _start(self, session: LiveSession, registration_seconds: float) -> None:
-        try:
     def _require_free(self, name: str) -> None:
         if name in self._registry.sessions:
             raise AlreadyExists(f"there is a session `{name}` already; close it or take another name")
 
+    async def _start(self, session: LiveSession, registration_seconds: float) -> None:
+        try:
             self._registry.tell(session, pb.SESSION_STATE_STARTING, "machines are started")
             async with session.lock:
                 session.desired = machine_slices(session.record, self._units.node_units())

@@ -100,9 +100,6 @@ class Node:
     async def negotiate(
         self,
         session: str | session_pb2.Program,
-        bundles: Bundles | None = None,
-        *,
-        file_name: str = "",
         *,
         file_name: str = "",
         valid_for: float | None = None,
@@ -125,9 +122,12 @@ class Node:
     async def establish(
         self,
         session: str | session_pb2.Program | None = None,
+        bundles: Bundles | None = None,
+        *,
+        offer: str = "",
+        file_name: str = "",
         registration_timeout: float | None = None,
         timeout: float | None = None,
-        offer: str = "",
     ) -> session_pb2.Session:
         """Establish a session, given as text or message; returns when it is active.
 
