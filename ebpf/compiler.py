@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dipronn.errors import Unavailable
+from ebpf import object_cache
 from ebpf.bpf import Map, ProgramType, load_program
 
 _INCLUDE = re.compile(r'^#include "([\w./]+)"$', re.MULTILINE)
@@ -104,11 +105,6 @@ class Object:
         )
 
 
-def cache_folder() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "dipronn" / "ebpf"
-
-
 def source_text(source: Path) -> str:
     """The source with its own headers in it: bcc translates table accesses in one text only."""
     return _INCLUDE.sub(lambda match: source_text(source.parent / match[1]), source.read_text())
@@ -124,9 +120,9 @@ def compile(source: Path, functions: Sequence[str], *, flags: Sequence[str] = ()
     key = hashlib.sha256(
         json.dumps([text, compiler, list(functions), list(flags), os.uname().machine]).encode()
     ).hexdigest()
-    cached = cache_folder() / f"{source.name.split('.')[0]}-{key[:24]}.json"
-    if cached.exists():
-        return Object.from_json(cached.read_text())
+    name = f"{source.name.split('.')[0]}-{key[:24]}.json"
+    if (cached := object_cache.read(name)) is not None:
+        return Object.from_json(cached)
     request = json.dumps({"text": text, "functions": list(functions), "flags": list(flags)})
     root = Path(__file__).parent.parent
     done = subprocess.run(
@@ -140,10 +136,7 @@ def compile(source: Path, functions: Sequence[str], *, flags: Sequence[str] = ()
     if done.returncode:
         raise Unavailable(f"{source.name} does not compile here: {done.stderr.strip()[-3000:]}")
     compiled = Object.from_json(done.stdout)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=cached.parent, delete=False) as file:
-        file.write(done.stdout)
-    Path(file.name).replace(cached)
+    object_cache.write(name, done.stdout)
     return compiled
 
 
