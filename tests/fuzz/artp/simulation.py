@@ -20,7 +20,8 @@ from artp.wire import Packet, parse
 
 KEY = bytes(range(16))
 GROUP_KEY = bytes(range(16, 32))
-DEFAULT = Settings()
+DEFAULT = Settings(connect_timeout=300.0)
+"""Where every second packet is lost each way, ten seconds are too short for some handshakes."""
 MAX_STEPS = 10_000
 """So often anything may happen at one moment."""
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from artp.connection import Settings, State
 from artp.cookie import Source
 from artp.wire import CONTROL, Type, parse
-from tests.fuzz.artp.simulation import GROUP_KEY, ClientPeer, Faults, Network, Peer, ServerPeer
+from tests.fuzz.artp.simulation import DEFAULT, GROUP_KEY, ClientPeer, Faults, Network, Peer, ServerPeer
 
 rates = st.sampled_from([0.0, 0.05, 0.3])
 faults = st.builds(Faults, rates, rates, rates, rates, st.sampled_from([0.0, 0.0005, 0.05]))
@@ -36,9 +36,7 @@ def received(peer: Peer) -> list[bytes]:
 
 def pair(network: Network, **kept: Settings) -> tuple[ClientPeer, ServerPeer]:
     server = ServerPeer(network, "10.0.0.2", settings=kept.get("server", Settings()))
-    # Where every second packet is lost each way, ten seconds are too short for some.
-    settings = replace(kept.get("client", Settings()), connect_timeout=300.0)
-    client = ClientPeer(network, "10.0.0.1", server.source, settings=settings)
+    client = ClientPeer(network, "10.0.0.1", server.source, settings=kept.get("client", DEFAULT))
     network.run(lambda: client.connection.state is not State.OPENING)
     return client, server
 
@@ -61,7 +59,7 @@ def close(network: Network, client: ClientPeer, *servers: ServerPeer) -> None:
 @given(st.integers(0, 2**32), faults, st.integers(0, 2**32 - 1))
 def test_every_datagram_arrives_once(seed: int, faults: Faults, first: int) -> None:
     network = Network(seed, faults)
-    client, server = pair(network, client=Settings(first_number=first))
+    client, server = pair(network, client=replace(DEFAULT, first_number=first))
     sent = some(seed, 25)
     for each in sent:
         client.connection.send(each)
