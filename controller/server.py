@@ -14,7 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from controller.accounting import Accounts
 from controller.admission import Admission
+from controller.api.accounts import AccountsService
 from controller.api.images import ImagesService
 from controller.api.node import NodeService
 from controller.api.sessions import SessionsService
@@ -34,6 +36,8 @@ from controller.store import Store
 from controller.units import Units
 from dipronn.errors import Unavailable
 from dipronn.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
     images_pb2,
     images_pb2_grpc,
     node_pb2,
@@ -50,6 +54,7 @@ MAX_MESSAGE = 64 << 20
 """Bytes of one message: a session is sent along with its bundles."""
 _GRACE_SECONDS = 1.0
 _SERVICES = [
+    accounts_pb2.DESCRIPTOR.services_by_name["Accounts"].full_name,
     images_pb2.DESCRIPTOR.services_by_name["Images"].full_name,
     node_pb2.DESCRIPTOR.services_by_name["Node"].full_name,
     session_pb2.DESCRIPTOR.services_by_name["Sessions"].full_name,
@@ -92,10 +97,13 @@ class ControlUnit:
             self.units, self.registry, convergence, self._background, self.sessions.forget_if_gone
         )
         self.units.on_alive = self.reports.on_alive
+        self._accounts = Accounts(settings.state / "accounts.db", lambda: self.registry.sessions.values())
+        self.sessions.on_end = self._accounts.close_session
         self._beacons = Beacons(self.units, self.reports.revive)
         self._health = HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._watchdog: asyncio.Task[None] | None = None
+        self._bookkeeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen.  Raises Unavailable when an address cannot be had."""
@@ -110,11 +118,12 @@ class ControlUnit:
             SessionsService(self.sessions, self.registry, self._images, self.units), server
         )
         unit_pb2_grpc.add_UnitsServicer_to_server(
-            UnitsService(self.units, self.reports, self._store, self._images), server
+            UnitsService(self.units, self.reports, self._store, self._images, self._accounts), server
         )
         node_pb2_grpc.add_NodeServicer_to_server(
             NodeService(settings.name, self.units, self.registry), server
         )
+        accounts_pb2_grpc.add_AccountsServicer_to_server(AccountsService(self._accounts), server)
         images_pb2_grpc.add_ImagesServicer_to_server(ImagesService(self._images, self.registry), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
@@ -133,6 +142,7 @@ class ControlUnit:
         for service in ("", *_SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         self._watchdog = asyncio.create_task(self.units.watch())
+        self._bookkeeping = asyncio.create_task(self._accounts.keep())
         _log.info("control unit ready", socket=str(settings.socket), tcp=settings.tcp)
 
     async def stop(self) -> None:
@@ -140,14 +150,16 @@ class ControlUnit:
         await self._background.settle()
         self.registry.end_watching()
         self.units.dismiss()
-        if self._watchdog:
-            self._watchdog.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watchdog
+        for task in (self._watchdog, self._bookkeeping):
+            if task:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         if self._server:
             await self._server.stop(_GRACE_SECONDS)
         self._beacons.close(self._settings.socket)
         self._settings.socket.unlink(missing_ok=True)
+        self._accounts.close()
         self._images.close()
         self._store.close()
         _log.info("control unit ended")

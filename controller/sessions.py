@@ -53,6 +53,8 @@ class Sessions:
         self._convergence = convergence
         self._background = background
         self._last_number = store.last_session()
+        self.on_end: Callable[[int], None] = lambda _: None
+        """Called with the number of a session that has ended."""
         self._admitting = asyncio.Lock()
 
     def load(self) -> None:
@@ -208,6 +210,7 @@ class Sessions:
             for rank in sorted(set(ranks.values()), reverse=True):
                 units = [unit for unit in record.pending if ranks[unit] == rank]
                 await asyncio.gather(*(self._withdraw(record, unit) for unit in units))
+        self.on_end(record.number)
         away = list(record.pending)
         text = f"{', '.join(away)} will be cleaned when they join again" if away else ""
         session.message = "; ".join(part for part in (reason, text) if part)

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import structlog
 
+from controller.accounting import Accounts
 from controller.api.status import errors_as_status
 from controller.images import ImageStore
 from controller.reports import Reports
@@ -24,11 +25,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class UnitsService(unit_pb2_grpc.UnitsServicer):
-    def __init__(self, units: Units, reports: Reports, store: Store, images: ImageStore) -> None:
+    def __init__(
+        self, units: Units, reports: Reports, store: Store, images: ImageStore, accounts: Accounts
+    ) -> None:
         self._units = units
         self._reports = reports
         self._store = store
         self._images = images
+        self._accounts = accounts
 
     async def Join(
         self, request_iterator: AsyncIterator[unit_pb2.UnitReport], context: Context
@@ -108,6 +112,9 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
                 self._reports.on_name(report.name)
             case "counters":
                 state.counters = report.counters
+                self._accounts.on_counters(state.name, report.counters)
+            case "usage":
+                self._accounts.on_usage(state.name, report.usage)
             case other:
                 _log.warning("a report of an unknown or unexpected kind", unit=state.name, kind=other)
 

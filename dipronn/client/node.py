@@ -24,6 +24,8 @@ from dipronn.errors import (
     Unavailable,
 )
 from dipronn.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
     images_pb2,
     images_pb2_grpc,
     node_pb2,
@@ -81,6 +83,7 @@ class Node:
         else:
             self._channel = grpc.aio.secure_channel(address, _credentials(address, certs), options=limits)
         self._sessions = session_pb2_grpc.SessionsStub(self._channel)
+        self._accounts = accounts_pb2_grpc.AccountsStub(self._channel)
         self._images = images_pb2_grpc.ImagesStub(self._channel)
         self._node = node_pb2_grpc.NodeStub(self._channel)
 
@@ -193,6 +196,14 @@ class Node:
     async def remove_image(self, name: str, owner: str = "") -> images_pb2.Image:
         with self._errors():
             return await self._images.Remove(images_pb2.RemoveImageRequest(name=name, owner=owner))
+
+    # accounts
+
+    async def accounts(self, session: str = "") -> list[accounts_pb2.Account]:
+        """What sessions have used, those that are and those that were; of one name or of all."""
+        with self._errors():
+            answer = await self._accounts.List(accounts_pb2.ListAccountsRequest(session=session))
+        return list(answer.accounts)
 
     # the node
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from dipronn.client.images import Progress
 from dipronn.client.node import Bundles, Node, connect
-from dipronn.v1 import images_pb2, node_pb2, session_pb2, unit_pb2
+from dipronn.v1 import accounts_pb2, images_pb2, node_pb2, session_pb2, unit_pb2
 
 _T = TypeVar("_T")
 
@@ -120,6 +120,9 @@ class SyncNode:
 
     def remove_image(self, name: str, owner: str = "") -> images_pb2.Image:
         return self._call(self._node.remove_image(name, owner))
+
+    def accounts(self, session: str = "") -> list[accounts_pb2.Account]:
+        return self._call(self._node.accounts(session))
 
     def status(self) -> node_pb2.NodeStatus:
         return self._call(self._node.status())

@@ -18,7 +18,7 @@ from dipronn.unit.counters import counters_report
 from dipronn.unit.join import Membership
 from dipronn.unit.orders import BASE, carry_out, refuse_foreign, with_alive
 from dipronn.unit.receivers import NextHop, Receivers, completed
-from dipronn.v1 import unit_pb2
+from dipronn.v1 import accounts_pb2, unit_pb2
 from ebpf.devices import require_ready
 from ebpf.loader import SteeringProgram
 from vmhost.agent.beacon import Beacon
@@ -28,6 +28,7 @@ from vmhost.agent.desired import desired_state, session_of
 from vmhost.agent.execute import converge, execute
 from vmhost.agent.host import HeldSlice, Host, OpenTapFor, attribute, open_machine_tap
 from vmhost.agent.links import link_rows, measure
+from vmhost.agent.meter import Meter
 from vmhost.agent.naming import Names
 from vmhost.agent.neighbours import NextHops
 from vmhost.agent.plan import Machine, SliceState, plan
@@ -63,7 +64,8 @@ class Agent:
         self._membership = Membership(config.control, self._greeting, self._order)
         self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
         self._names = Names(store, lambda report: self._report(name=report))
-        self._host = Host(program, driver, self._bundles, self._names, open_tap)
+        self._host = Host(program, driver, self._bundles, self._names, open_tap, self._report_counts)
+        self._meter = Meter(driver, config.state)
         self._receivers = Receivers(
             lambda changed: NextHops([link.key for link in config.links], changed), self._receiver_moved
         )
@@ -144,7 +146,7 @@ class Agent:
             return await carry_out(order, self, self._config.unit)
         finally:
             self._describe()
-            self._report(counters=counters_report(self._program.counters()))
+            self._report_counts()
 
     async def apply(self, slice_: unit_pb2.Slice) -> None:
         session = slice_.session
@@ -255,7 +257,8 @@ class Agent:
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(COUNTERS_SECONDS)
-            self._report(counters=counters_report(self._program.counters()))
+            self._report_counts()
+            self._meter.keep()
             self._tell_drops()
             if not self._beacon.beats():
                 _log.warning("the unit's beacon was killed and is started again")
@@ -277,8 +280,15 @@ class Agent:
         program: unit_pb2.ProgramReport | None = None,
         name: unit_pb2.NameReport | None = None,
         counters: unit_pb2.UnitCounters | None = None,
+        usage: accounts_pb2.UsageReport | None = None,
     ) -> None:
-        self._membership.report(unit_pb2.UnitReport(vm=vm, program=program, name=name, counters=counters))
+        self._membership.report(
+            unit_pb2.UnitReport(vm=vm, program=program, name=name, counters=counters, usage=usage)
+        )
+
+    def _report_counts(self) -> None:
+        self._report(counters=counters_report(self._program.counters()))
+        self._report(usage=self._meter.read())
 
     def _greeting(self) -> list[unit_pb2.UnitReport]:
         """What a membership begins with: Hello, and what it has no place for."""
@@ -293,6 +303,7 @@ class Agent:
             unit_pb2.UnitReport(hello=self._hello()),
             *(unit_pb2.UnitReport(program=report) for report in ended),
             unit_pb2.UnitReport(counters=counters_report(self._program.counters())),
+            unit_pb2.UnitReport(usage=self._meter.read()),
         ]
 
     def _programs(self, machine: Machine) -> Mapping[str, int | None]:

@@ -56,7 +56,10 @@ async def open_machine_tap(machine: Machine) -> Tap:
 
 
 class Host:
-    """The parts of a unit that all its slices share. ``driver`` is None on a unit that runs no machines."""
+    """The parts of a unit that all its slices share. ``driver`` is None on a unit that runs no machines.
+
+    ``last_reading`` is called before counters of machines or channels end with them.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,9 @@ class Host:
         bundles: BundleCache,
         names: Names,
         open_tap: OpenTapFor = open_machine_tap,
+        last_reading: Callable[[], None] = lambda: None,
     ) -> None:
+        self.last_reading = last_reading
         self.program = program
         self.open_tap = open_tap
         self.bundles = bundles
@@ -115,6 +120,7 @@ class HeldSlice:
                 if machine.running:
                     await self._start(machine)
             case StopVm(machine):
+                host.last_reading()
                 await host.driver.stop(machine.spec.name)
                 host.names.forget_machine(machine)
                 state.machines.pop(machine.spec.name, None)
@@ -163,6 +169,8 @@ class HeldSlice:
     async def _change(self, table: str, changes: tuple[RowChange, ...]) -> None:
         rows = getattr(self.state.rows, table)
         program = self._host.program
+        if table == "channel" and any(change.after is None for change in changes):
+            self._host.last_reading()
         for start in range(0, len(changes), _BREATH):
             some = changes[start : start + _BREATH]
             written = {change.key: change.after for change in some if change.after is not None}

@@ -8,6 +8,7 @@
     <state>/names/<session>.json the names that its programs registered
     <state>/bundles/<sha256>     bundles, by content
     <state>/vms/                 the VM driver's
+    <state>/usage.json           what machines have used; see vmhost/agent/meter.py
 
 Files appear whole or not at all: they are written beside, synced, and renamed.
 """
@@ -61,4 +62,6 @@ class Store(SliceStore):
     def remove(self) -> None:
         """Remove all that the agent ever wrote here, and the folder if nothing else is in it."""
         shutil.rmtree(self.vms, ignore_errors=True)
+        for name in ("usage.json", "usage.part", "usage.bad"):
+            (self.folder / name).unlink(missing_ok=True)
         super().remove()

@@ -65,8 +65,16 @@ async def test_packets_pass_a_program_and_nothing_is_left(unit: Unit, family: Fa
     assert await exchange(unit, b"to another MAC", family) == family.public
 
     pid = machine(unit)
+    await check_usage(unit)
+    since = len(unit.control.reports)
     assert await unit.control.order(unit_pb2.RemoveSlice(session=SESSION)) == ""
     assert not alive(pid)
+    # What is counted by what goes was read before it went.
+    last = unit.control.reports[since:]
+    done = next(number for number, each in enumerate(last) if each.HasField("order_done"))
+    assert any(1 in each.counters.channels for each in last[:done])
+    assert any(len(each.usage.vms) == 1 for each in last[:done])
+    assert last[done - 1].HasField("usage") and not last[done - 1].usage.vms
     assert unit.links() == {"lo", "data0"}
     assert unit.described["vms"] == []
     assert await unit.remove() == 0
@@ -216,6 +224,22 @@ async def test_a_control_unit_that_comes_back_is_joined_again(unit: Unit) -> Non
     hello = await unit.control.joined(2)
     assert [(each.session, each.generation) for each in hello.held] == [(0, 5)]
     assert await unit.control.order(order) == ""
+
+
+async def check_usage(unit: Unit) -> None:
+    """What is reported of a machine is what the kernel counts."""
+    cgroups = Cgroups(unit.cgroup, unit.folder)
+    before = cgroups.usage(f"{SESSION}.echo-0")
+    if before is None:
+        return  # said in `unheld`
+    since = len(unit.control.reports)
+    report = await unit.control.report(
+        lambda each: any(vm.cpu_ns >= before.cpu_ns for vm in each.usage.vms), since=since
+    )
+    after = cgroups.usage(f"{SESSION}.echo-0")
+    (vm,) = report.usage.vms
+    assert after and vm.cpu_ns <= after.cpu_ns
+    assert vm.memory_byte_seconds > 0
 
 
 def assert_gone(unit: Unit) -> None:
