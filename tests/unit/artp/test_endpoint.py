@@ -45,7 +45,7 @@ async def test_many_clients_at_once() -> None:
                     await connection.send(bytes([number, part]))
 
         clients = asyncio.gather(*(client(number) for number in range(20)))
-        got: set[int] = set()
+        got: set[bytes] = set()
         while len(got) < 100:
             datagram, _ = await listener.receive()
             assert datagram.data not in got
