@@ -60,8 +60,12 @@ class Namespace:
         enter = ("nsenter", f"--net=/run/netns/{self.name}")
         return subprocess.run([*enter, *command], check=True, capture_output=True, text=True).stdout
 
-    def close(self) -> None:
+    def leave(self) -> None:
+        """End the thread; the namespace stays."""
         self._thread.shutdown()
+
+    def close(self) -> None:
+        self.leave()
         subprocess.run(["ip", "netns", "delete", self.name], check=True)
 
 

@@ -21,6 +21,20 @@ def draw(results: Results, folder: Path) -> None:
     _rates(by_name, folder / "rates.svg")
 
 
+def draw_distribution(values: Sequence[float], label: str, path: Path) -> None:
+    """The share of values up to each."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 3))
+    axes.ecdf(values)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(label)
+    axes.set_ylabel(f"share of {len(values)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _save(figure, path)
+    pyplot.close(figure)
+
+
 def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -107,8 +108,11 @@ async def test_everything_goes_on_without_the_agent(unit: Unit, number: signal.S
     assert status == (0 if number is signal.SIGTERM else -signal.SIGKILL)
     await exchange(unit, b"without")
     assert alive(pid)
+    beacon = beacon_pid(unit)
+    assert alive(beacon), "the host lives, and its beacon tells so"
 
     hello = await unit.start()
+    assert not alive(beacon) and alive(beacon_pid(unit))
     await exchange(unit, b"after")
     held = {each.session: each for each in hello.held}[SESSION]
     assert held.generation == order.generation
@@ -131,9 +135,22 @@ async def test_everything_goes_on_without_the_agent(unit: Unit, number: signal.S
     assert group_vms(unit.cgroup) == {f"{SESSION}.echo-0"}
     text = unit.config.read_text()
     unit.config.write_text(re.sub(r'cache = ".*"', 'cache = "/proc/no-images"', text))
+    beacon = beacon_pid(unit)
     assert await unit.remove() == 0
-    assert not alive(pid)
+    assert not alive(pid) and not alive(beacon)
     assert_gone(unit)
+
+
+async def test_a_beacon_that_was_killed_is_started_again(unit: Unit) -> None:
+    await unit.start()
+    killed = beacon_pid(unit)
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: beacon_pid(unit) != killed)
+    assert alive(beacon_pid(unit))
+
+
+def beacon_pid(unit: Unit) -> int:
+    return int(json.loads((unit.state / "beacon.json").read_text())["pid"])
 
 
 async def test_the_end_of_a_program_and_of_a_machine_are_told(unit: Unit) -> None:
