@@ -21,7 +21,7 @@ from artp.acceptor import MAX_CONNECTIONS, Acceptor
 from artp.connection import ConnectionCore, Role, Settings, State
 from artp.cookie import KEY_BYTES, Source, group_cookie
 from artp.errors import Closed, Malformed
-from artp.port import Port, resolve
+from artp.port import Port, resolve, udp_socket
 from artp.receiver import Budget, Datagram
 from artp.wire import Destination, Option, Packet, ResetReason, parse
 
@@ -206,6 +206,7 @@ async def connect(
     *,
     session: int = 0,
     local: Address | None = None,
+    udp: socket.socket | None = None,
     copies: int = 1,
     mtu: int = MTU,
     understands: frozenset[int] = frozenset(),
@@ -213,12 +214,12 @@ async def connect(
 ) -> Connection:
     """Shake hands with a listener, or with a session's input.
 
-    ``copies``: how many acknowledgements a datagram needs, as the session's establishment tells; ``mtu``: of
-    the path, in bytes of IP packets. TimedOut when nobody answers in ``timeout`` seconds, OSError of the
-    socket.
+    ``local``: the own address, or ``udp``: a socket to take over. ``copies``: how many acknowledgements a
+    datagram needs, as the session's establishment tells; ``mtu``: of the path, in bytes of IP packets.
+    TimedOut when nobody answers in ``timeout`` seconds, OSError of the socket.
     """
     settings = _settings(session, copies, understands, timeout)
-    return await _open(address, local, mtu, settings, None)
+    return await _open(address, local, udp, mtu, settings, None)
 
 
 async def open_group(
@@ -228,6 +229,7 @@ async def open_group(
     copies: int,
     session: int = 0,
     local: Address | None = None,
+    udp: socket.socket | None = None,
     mtu: int = MTU,
     understands: frozenset[int] = frozenset(),
 ) -> Connection:
@@ -236,11 +238,16 @@ async def open_group(
     No handshake: the first datagram opens the connection at each receiver.
     """
     settings = _settings(session, copies, understands, 10.0)
-    return await _open(address, local, mtu, settings, group_key)
+    return await _open(address, local, udp, mtu, settings, group_key)
 
 
 async def _open(
-    address: Address, local: Address | None, mtu: int, settings: Settings, group_key: bytes | None
+    address: Address,
+    local: Address | None,
+    udp: socket.socket | None,
+    mtu: int,
+    settings: Settings,
+    group_key: bytes | None,
 ) -> Connection:
     family, target = await resolve(address)
     settings = replace(settings, room=mtu - _IP_AND_UDP[socket.AddressFamily(family)])
@@ -262,7 +269,7 @@ async def _open(
 
     # An answer of a group's receiver comes from its own address.
     remote = target if group_key is None else None
-    port = Port(family, local, remote, packets, lambda: connection.flush_now())
+    port = Port(udp or udp_socket(family, local), remote, packets, lambda: connection.flush_now())
     connection = Connection(core, port, target, lambda _: port.close())
     connection.flush_now()
     try:
@@ -288,7 +295,7 @@ def new_origin() -> int:
 class Listener:
     """Accepts connections on one UDP port; made by ``listen``."""
 
-    def __init__(self, family: int, local: Address, acceptor: Acceptor) -> None:
+    def __init__(self, udp: socket.socket, acceptor: Acceptor) -> None:
         self._loop = asyncio.get_running_loop()
         self._acceptor = acceptor
         self._connections: dict[int, Connection] = {}
@@ -296,7 +303,7 @@ class Listener:
         self._readable: dict[Connection, None] = {}
         self._changed = asyncio.Event()
         self._closed = False
-        self._port = Port(family, local, None, self._packets, self._room)
+        self._port = Port(udp, None, self._packets, self._room)
 
     async def accept(self) -> Connection:
         """The next connection; Closed when the listener is. Use either this or ``receive``."""
@@ -412,7 +419,7 @@ class Listener:
 
 
 async def listen(
-    address: Address,
+    address: Address | socket.socket,
     *,
     key: bytes | None = None,
     group_key: bytes | None = None,
@@ -422,13 +429,13 @@ async def listen(
     max_connections: int = MAX_CONNECTIONS,
     understands: frozenset[int] = frozenset(),
 ) -> Listener:
-    """Accept connections at ``address``; port 0 takes a free one.
+    """Accept connections at ``address``, port 0 takes a free one, or on a bound UDP socket.
 
     ``key``: the channel's, if several instances answer for one address; else a random one. ``group_key``: of
     the outputs that may send here without a handshake. ``memory``: bytes held for all connections together.
     """
-    family, local = await resolve(address)
-    room = mtu - _IP_AND_UDP[socket.AddressFamily(family)]
+    udp = address if isinstance(address, socket.socket) else udp_socket(*await resolve(address))
+    room = mtu - _IP_AND_UDP[udp.family]
     settings = replace(_settings(session, 1, understands, 10.0), room=room)
     settings = replace(settings, receive_limit=min(settings.receive_limit, memory))
     acceptor = Acceptor(
@@ -439,4 +446,4 @@ async def listen(
         group_key=group_key,
         max_connections=max_connections,
     )
-    return Listener(family, local, acceptor)
+    return Listener(udp, acceptor)

@@ -24,13 +24,27 @@ async def resolve(address: tuple[str, int]) -> tuple[int, tuple[str, int]]:
     return family, (str(resolved[0]), int(resolved[1]))
 
 
+def udp_socket(family: int, local: tuple[str, int] | None) -> socket.socket:
+    """Bound to ``local``, if there is one; OSError."""
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if local is not None:
+            udp.bind(local)
+    except BaseException:
+        udp.close()
+        raise
+    return udp
+
+
 class Port:
-    """``on_packets`` gets what was read in one go; ``on_room`` is called when a full socket takes more."""
+    """Takes over ``udp``. ``on_packets`` gets what was read in one go.
+
+    ``on_room`` is called when a full socket takes more.
+    """
 
     def __init__(
         self,
-        family: int,
-        local: tuple[str, int] | None,
+        udp: socket.socket,
         remote: tuple[str, int] | None,
         on_packets: Callable[[list[tuple[bytes, tuple[str, int]]]], None],
         on_room: Callable[[], None],
@@ -41,17 +55,11 @@ class Port:
         self._waiting: deque[tuple[bytes, tuple[str, int]]] = deque()
         self.counters: Counter[str] = Counter()
         self._remote = remote
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            self._socket.setblocking(False)
-            self._enlarge_buffers()
-            if local is not None:
-                self._socket.bind(local)
-            if remote is not None:
-                self._socket.connect(remote)
-        except BaseException:
-            self._socket.close()
-            raise
+        self._socket = udp
+        self._socket.setblocking(False)
+        self._enlarge_buffers()
+        if remote is not None:
+            self._socket.connect(remote)
         self._loop.add_reader(self._socket.fileno(), self._readable)
 
     def _enlarge_buffers(self) -> None:

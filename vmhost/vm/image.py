@@ -46,6 +46,7 @@ _KEPT_SECONDS = 7 * 86400
 _GUEST = Path(__file__).parents[1] / "guest"
 _INIT_SOURCE = _GUEST / "init.c"
 _LIBRARY_SOURCE = _GUEST / "lib" / "dipronn_guest.py"
+_ARTP_SOURCES = tuple(sorted((Path(__file__).parents[2] / "artp").glob("*.py")))
 _KERNEL_PACKAGE = "linux-image-cloud-amd64"
 _DEVICES = ("virtio_net", "virtio_console")
 _BUSES = ("virtio_mmio", "virtio_pci")
@@ -182,7 +183,7 @@ def _cached_base(
     python: bool,
 ) -> Path:
     made_of = hashlib.sha256()
-    for part in (Path(__file__), _INIT_SOURCE, *([_LIBRARY_SOURCE] if python else [])):
+    for part in (Path(__file__), _INIT_SOURCE, *([_LIBRARY_SOURCE, *_ARTP_SOURCES] if python else [])):
         made_of.update(part.read_bytes())
     made_of.update(
         repr((kernel_package, [module.name for module in modules], sorted(versions.items()))).encode()
@@ -258,6 +259,7 @@ def _write_python(cpio: CpioWriter, packages: DebianPackages) -> None:
         if path.is_file() and path.suffix in (".py", ".so")
     }
     modules["dipronn_guest.py"] = _LIBRARY_SOURCE
+    modules |= {f"artp/{path.name}": path for path in _ARTP_SOURCES}
     for name, path in sorted(modules.items()):
         if _STDLIB_LEFT_OUT.fullmatch(name):
             continue

@@ -97,7 +97,7 @@ static const char *program(void) {
     return name ? name : "";
 }
 
-int dipronn_register(const char *port) {
+static int open_port(const char *port, const char *transport, char *text, size_t size) {
     union address own;
     socklen_t length = address_from("DIPRONN_ADDRESS", 0, &own);
     if (!length) return -1;
@@ -106,13 +106,34 @@ int dipronn_register(const char *port) {
     char line[MAX_LINE];
     if (!bind(endpoint, &own.any, length) && !getsockname(endpoint, &own.any, &length)) {
         int real_port = ntohs(own.any.sa_family == AF_INET ? own.v4.sin_port : own.v6.sin6_port);
-        snprintf(line, sizeof line, "REGISTER %s/%s udp %d\n", program(), port, real_port);
-        if (!ask(line, NULL, 0)) return endpoint;
+        snprintf(line, sizeof line, "REGISTER %s/%s %s %d\n", program(), port, transport, real_port);
+        if (!ask(line, text, size)) return endpoint;
     }
     int error = errno;
     close(endpoint);
     errno = error;
     return -1;
+}
+
+int dipronn_register(const char *port) {
+    return open_port(port, "udp", NULL, 0);
+}
+
+int dipronn_register_artp(const char *port, unsigned char key[16]) {
+    char answer[MAX_LINE];
+    int endpoint = open_port(port, "artp", answer, sizeof answer);
+    const char *hex = endpoint < 0 ? NULL : strstr(answer, "key=");
+    memset(key, 0, 16);
+    for (int i = 0; hex && i < 16; i++)
+        if (sscanf(hex + 4 + 2 * i, "%2hhx", &key[i]) != 1) break;
+    return endpoint;
+}
+
+socklen_t dipronn_gateway(struct sockaddr_storage *gateway) {
+    union address a;
+    socklen_t size = address_from("DIPRONN_GATEWAY", OUTPUT_PORT, &a);
+    memcpy(gateway, &a, sizeof a);
+    return size;
 }
 
 ssize_t dipronn_receive(int endpoint, void *buffer, size_t size) {

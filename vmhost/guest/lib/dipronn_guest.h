@@ -16,11 +16,19 @@
 #define DIPRONN_GUEST_H
 
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /* Open a UDP socket for one of this program's ports and register it. Returns the socket, or -1 with errno:
  * EACCES the name is refused, ETIMEDOUT nobody answered, else what the socket calls say. */
 int dipronn_register(const char *port);
+
+/* The same for ARTP: artp.h takes the socket over (artp_open), with this key for the channel and the group;
+ * an output then sends by artp_group() to dipronn_gateway(). The key is zeros where the node tells none. */
+int dipronn_register_artp(const char *port, unsigned char key[16]);
+
+/* Where outputs send to; its size. */
+socklen_t dipronn_gateway(struct sockaddr_storage *gateway);
 
 /* Wait for the next datagram of an input; returns its size, or -1 with errno. */
 ssize_t dipronn_receive(int endpoint, void *buffer, size_t size);

@@ -1,4 +1,4 @@
-"""What a program in a DiProNN guest needs to receive and send: four functions over the name protocol.
+"""What a program in a DiProNN guest needs to receive and send, over the name protocol.
 
     import dipronn_guest as dipronn
 
@@ -7,6 +7,14 @@
     while True:
         data, source = dipronn.receive(video)
         dipronn.send(low, data)
+
+Over ARTP, with asyncio (docs/artp.md):
+
+    video = await dipronn.artp_input("video")
+    low = await dipronn.artp_output("low")
+    while True:
+        datagram, _ = await video.receive()
+        await low.send(datagram.data, order=datagram.order)
 
 A program knows its ports' names and its gateway, nothing else. To answer whoever sent to an input, send
 from the input's own socket: `video.sendto(answer, source)`. Standard library only; guests have it installed.
@@ -35,11 +43,34 @@ class Refused(Exception):
 
 def register(port, transport="udp"):
     """Open a UDP socket for one of this program's ports and register it; returns the socket."""
+    return _register(port, transport)[0]
+
+
+def _register(port, transport):
+    """The socket, and the key if the transport has one."""
     family = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
     endpoint = socket.socket(family, socket.SOCK_DGRAM)
     endpoint.bind((ADDRESS, 0))
-    ask(f"REGISTER {PROGRAM}/{port} {transport} {endpoint.getsockname()[1]}")
-    return endpoint
+    answer = ask(f"REGISTER {PROGRAM}/{port} {transport} {endpoint.getsockname()[1]}")
+    _, _, key = answer.partition(" key=")
+    return endpoint, bytes.fromhex(key)
+
+
+async def artp_input(port):
+    """An `artp.Listener` for one of this program's inputs: receive from it, or accept its connections."""
+    import artp
+
+    endpoint, key = _register(port, "artp")
+    return await artp.listen(endpoint, key=key, group_key=key)
+
+
+async def artp_output(port):
+    """An `artp.Connection` to send to one of this program's outputs, acknowledged by all who must have it."""
+    import artp
+
+    endpoint, key = _register(port, "artp")
+    copies = resolve(port)[2]
+    return await artp.open_group((GATEWAY, OUTPUT_PORT), key, copies=copies, udp=endpoint)
 
 
 def receive(endpoint):

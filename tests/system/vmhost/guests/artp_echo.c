@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Over ARTP: what comes to its input is answered, and sent to its output with its order. */
+#include <stdio.h>
+
+#include "artp.h"
+#include "dipronn_guest.h"
+
+static uint8_t buffer[ARTP_MAX_DATAGRAM];
+
+int main(void) {
+    uint8_t in_key[ARTP_KEY_BYTES], out_key[ARTP_KEY_BYTES];
+    struct sockaddr_storage gateway;
+    socklen_t size = dipronn_gateway(&gateway);
+    int in = dipronn_register_artp("in", in_key), out = dipronn_register_artp("out", out_key);
+    if (in < 0 || out < 0) {
+        perror("register");
+        return 1;
+    }
+    struct artp *input = artp_open(in, &(struct artp_settings){.key = in_key});
+    struct artp *output = artp_open(out, &(struct artp_settings){.group_key = out_key});
+    struct artp_connection *receivers = output ? artp_group(output, (void *)&gateway, size, 1) : NULL;
+    if (!input || !receivers) return 2;
+    for (;;) {
+        struct artp_info info;
+        ssize_t got = artp_receive(input, buffer, sizeof buffer, &info);
+        struct artp_send how = {.order = info.order, .ordered = info.ordered};
+        if (got < 0 || artp_send(info.connection, buffer, got, &how) ||
+            artp_send(receivers, buffer, got, &how))
+            return 3;
+    }
+}
