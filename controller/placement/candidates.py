@@ -18,19 +18,18 @@ def narrowed(problem: Problem) -> Problem:
     if len(problem.offers) <= most + _SPARE:
         return problem
     needs = [one.needs.whole() for one in problem.demands]
-    total = [max(1, sum(need[resource] for need in needs)) for resource in range(len(RESOURCES))]
-    largest = [max(need[resource] for need in needs) for resource in range(len(RESOURCES))]
-    room: dict[str, float] = {}
-    for offer in problem.offers:
-        share = min(free / all_ for free, all_ in zip(offer.free(), total, strict=True))
-        # A unit that takes any demand comes before one that is roomy in the mean only.
-        takes_any = all(free >= need for free, need in zip(offer.free(), largest, strict=True))
-        room[offer.unit] = min(share, 1.0) + takes_any
-    chosen = {unit for _, unit, _ in problem.with_units} & room.keys()
+    asked = [resource for resource in range(len(RESOURCES)) if any(need[resource] for need in needs)]
+    total = {resource: sum(need[resource] for need in needs) for resource in asked}
+    largest = {resource: max(need[resource] for need in needs) for resource in asked}
+    free = {offer.unit: offer.free() for offer in problem.offers}
+    share = {unit: min((free[unit][r] / total[r] for r in asked), default=1.0) for unit in free}
+    # Units that take any demand come before those that are roomy in the mean only.
+    takes_any = {unit: all(free[unit][r] >= largest[r] for r in asked) for unit in free}
+    chosen = {unit for _, unit, _ in problem.with_units} & free.keys()
     enough = 0.0
-    for unit in sorted(room, key=lambda unit: -room[unit]):
+    for unit in sorted(free, key=lambda unit: (takes_any[unit], share[unit]), reverse=True):
         if enough >= _ENOUGH and len(chosen) >= most + _SPARE:
             break
         chosen.add(unit)
-        enough += room[unit] % 1 or 1.0
+        enough += min(share[unit], 1.0)
     return replace(problem, offers=[offer for offer in problem.offers if offer.unit in chosen])

@@ -17,7 +17,7 @@ def greedy(table: Table) -> Placed | None:
     goal = table.bound()
     for placed in _attempts(table):
         state = State(table, placed)
-        state.improve()
+        state.improve(range(len(placed)))
         if best is None or table.cost(state.placed) < table.cost(best):
             best = state.placed
         if table.cost(best) == goal:
@@ -78,7 +78,8 @@ def _by_size(table: Table, clusters: Sequence[Sequence[int]]) -> list[Sequence[i
     """The largest first, measured by the resource that it takes most of."""
 
     def share(cluster: Sequence[int]) -> float:
-        sums = [sum(table.needs(demand, -1)[r] for demand in cluster) for r in range(len(table.all_needs))]
-        return max(amount / all_ for amount, all_ in zip(sums, table.all_needs, strict=True))
+        needs = [table.needs(demand, -1) for demand in cluster]
+        shares = (sum(each[r] for each in needs) / all_ for r, all_ in table.all_needs.items())
+        return max(shares, default=0.0)
 
     return sorted(clusters, key=share, reverse=True)

@@ -18,7 +18,7 @@ _SEARCH_SECONDS = 2.0
 _SMALL = 400
 """Choices of a unit for a demand that are looked at on the spot."""
 _STEPS = 2000
-_ROUNDS = 20
+_ROUNDS = 30
 
 
 class BestPlacer:

@@ -32,5 +32,5 @@ def _round(table: Table, placed: Placed, random: Random) -> Placed | None:
     random.shuffle(out)
     if not all(state.put_best([each]) for each in out):
         return None
-    state.improve()
+    state.improve(out)
     return state.placed

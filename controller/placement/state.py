@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from controller.placement.table import Placed, Table
 
-_SWEEPS = 30
+_MOVES = 30
+"""Looks at each demand at most; every move makes it cheaper, so this is only against a long tail."""
 
 
 class State:
@@ -72,7 +73,8 @@ class State:
 
     def roominess(self, unit: int) -> float:
         """How many sessions like this one would find room in what is left here."""
-        return min(left / all_ for left, all_ in zip(self.room[unit], self.table.all_needs, strict=True))
+        room = self.room[unit]
+        return min((room[resource] / all_ for resource, all_ in self.table.all_needs.items()), default=0.0)
 
     def added(self, demand: int, unit: int) -> int:
         """What it adds to the cost here, given only those that are placed already."""
@@ -81,11 +83,16 @@ class State:
         crossing += sum(bps for other, bps in table.near[demand].items() if placed[other] not in (-1, unit))
         return table.apart * self.count[unit].get(table.group[demand], 0) + crossing
 
-    def improve(self) -> None:
-        for _ in range(_SWEEPS):
-            moved = [self._better_place(demand) for demand in range(len(self.placed))]
-            if not any(moved):
+    def improve(self, demands: Iterable[int]) -> None:
+        """Moves and exchanges of these and of whom they meet, while any helps."""
+        waiting = dict.fromkeys(demands)
+        for _ in range(_MOVES * len(self.placed)):
+            if not waiting:
                 return
+            demand = next(iter(waiting))
+            del waiting[demand]
+            if self._better_place(demand):
+                waiting.update(dict.fromkeys([demand, *self.table.near[demand]]))
 
     def _better_place(self, demand: int) -> bool:
         """Move it where it costs less, or exchange it with one that stands in the way."""

@@ -68,9 +68,10 @@ class Table:
         return {unit for special in self._special for unit in special}
 
     @cached_property
-    def all_needs(self) -> list[int]:
-        """Of all demands together, at least 1 of each resource."""
-        return [max(1, sum(needs[resource] for needs in self._plain)) for resource in range(len(RESOURCES))]
+    def all_needs(self) -> dict[int, int]:
+        """Of all demands together, by the index of the resource; what nobody needs is not there."""
+        sums = {resource: sum(needs[resource] for needs in self._plain) for resource in range(len(RESOURCES))}
+        return {resource: amount for resource, amount in sums.items() if amount}
 
     @cached_property
     def apart(self) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,3 +205,33 @@ def test_limits_are_read_from_a_file(tmp_path: Path) -> None:
             read_limits(file)
     with pytest.raises(BadLimits, match="No such file"):
         read_limits(tmp_path / "none.toml")
+
+
+async def test_the_command_line_shows_an_offer_and_takes_it(tmp_path: Path) -> None:
+    async with cluster(tmp_path, cpu=2.0) as node:
+        file = tmp_path / "s.dpn"
+        file.write_text(RANGE)
+        for name, data in BUNDLES.items():
+            (tmp_path / name).write_bytes(data)
+
+        async def dipronn(*arguments: str) -> str:
+            command = [
+                sys.executable,
+                "-m",
+                "dipronn.cli.main",
+                "--node",
+                node.address,
+                "session",
+                *arguments,
+            ]
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            output, _ = await process.communicate()
+            assert process.returncode == 0
+            return output.decode()
+
+        shown = await dipronn("negotiate", str(file), "--hold")
+        assert "p        1..8      7" in shown and "resources are kept" in shown
+        assert "cut: p gets 7 of 8: no unit can take" in shown and "in all: cpu 4 free < 4.1 needed" in shown
+        offer = shown.split("--offer ")[1].strip()
+        taken = await dipronn("establish", str(file), "--offer", offer, "--json")
+        assert len(json.loads(taken)["instances"]) == 8
