@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from controller.steering.deployment import NodeLink, NodeUnit
-from controller.steering.model import EndpointKind, Tables
+from controller.steering.model import Address, EndpointKind, NextHop, Tables
 from controller.steering.oracle import Oracle
 from controller.steering.outcome import Emission
+from controller.steering.wire import NO_MAC
 
 _MOST_FRAMES = 4096
 """A session with `cycle ok` may multiply packets until their TTL ends; nobody reads more than this."""
@@ -80,7 +81,7 @@ def _next(units: Mapping[str, NodeUnit], sender: NodeUnit, emission: Emission) -
 
 
 def _resolved(unit: NodeUnit, tables: Tables) -> Tables:
-    resolved = Tables()
+    resolved = Tables(next_hop=_Outside(unit))
     resolved.merge(tables)
     for number, row in tables.endpoint.items():
         if row.kind is EndpointKind.RECEIVER and not row.device:
@@ -92,6 +93,19 @@ def _resolved(unit: NodeUnit, tables: Tables) -> Tables:
                     row, device=link.device, vlan=link.vlan, source_mac=link.mac
                 )
     return resolved
+
+
+class _Outside(dict[Address, NextHop]):
+    """Destinations that ARTP names are behind a link to the outside; the unit would find their MACs."""
+
+    def __init__(self, unit: NodeUnit) -> None:
+        super().__init__()
+        self._link = next((link for link in unit.links if link.outside), None)
+
+    def get(self, address: Address, default: NextHop | None = None) -> NextHop | None:  # type: ignore[override]
+        if self._link is None:
+            return default
+        return NextHop(self._link.device, self._link.vlan, self._link.mac, NO_MAC, self._link.mtu)
 
 
 def _on_link(link: NodeLink, address: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -33,6 +34,8 @@ class InstanceRecord:
     exited: bool = False
     message: str = ""
     start_seconds: float = 0.0
+    artp: list[str] = field(default_factory=list)
+    """Those of the ports that speak it."""
     storage_bytes: int = 0
 
     @property
@@ -41,7 +44,15 @@ class InstanceRecord:
         return f"{self.program}-{self.index}"
 
     def placed(self) -> PlacedInstance:
-        return PlacedInstance(self.program, self.index, self.unit, self.number, dict(self.ports), self.alive)
+        return PlacedInstance(
+            self.program,
+            self.index,
+            self.unit,
+            self.number,
+            dict(self.ports),
+            self.alive,
+            frozenset(self.artp),
+        )
 
 
 @dataclass
@@ -62,6 +73,8 @@ class SessionRecord:
     generation: int = 1
     established: float = 0.0
     pending: list[str] = field(default_factory=list)
+    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    """What the keys of its ARTP channels are made of; hexadecimal."""
     user: str = ""
 
     @property
@@ -88,5 +101,5 @@ class SessionRecord:
 
     def copy(self) -> SessionRecord:
         """To change, store and only then put in the place of this one."""
-        instances = [replace(one, ports=dict(one.ports)) for one in self.instances]
+        instances = [replace(one, ports=dict(one.ports), artp=list(one.artp)) for one in self.instances]
         return replace(self, instances=instances, pending=list(self.pending))

@@ -14,6 +14,7 @@ from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.registry import Registry
 from controller.session import LiveSession, is_registered
 from controller.slices import NODE_SESSION, node_slice
+from controller.transports import ARTP, UDP, objection
 from controller.units import Units, UnitState
 from dipronn.v1 import unit_pb2
 
@@ -76,9 +77,11 @@ class Reports:
             self.on_vm(vm)
         for instance in session.record.instances:
             if instance.unit == unit and instance.alive:
-                ports = {one.port: one.real_port for one in held.names if one.vm == instance.name}
-                if ports != instance.ports:
-                    instance.ports = ports
+                names = [one for one in held.names if one.vm == instance.name]
+                ports = {one.port: one.real_port for one in names}
+                artp = sorted(one.port for one in names if one.transport == ARTP)
+                if (ports, artp) != (instance.ports, instance.artp):
+                    instance.ports, instance.artp = ports, artp
                     session.note_change()
                     self._convergence.replan(session)
 
@@ -154,17 +157,20 @@ class Reports:
         if report.program != program.name or report.port not in [*program.inputs, *program.outputs]:
             _log.warning("a unit reports a foreign name", name=name, machine=report.vm)
             return
-        if report.transport not in ("", "udp"):
-            session.hints[name] = f"it was registered as {report.transport}, but this session speaks udp"
-            return
-        ports = dict(instance.ports)
+        ports, artp = dict(instance.ports), set(instance.artp) - {report.port}
         if report.real_port:
+            transport = report.transport or UDP
+            if problem := objection(session.record, instance, report.port, transport):
+                session.hints[name] = problem
+                return
             ports[report.port] = report.real_port
+            artp |= {report.port} if transport == ARTP else set()
         else:
             ports.pop(report.port, None)
-        if ports == instance.ports:
+        if (ports, sorted(artp)) == (instance.ports, instance.artp):
             return
-        instance.ports = ports
+        session.hints.pop(name, None)
+        instance.ports, instance.artp = ports, sorted(artp)
         spawned = session.spawned.get(instance.name)
         if spawned and not instance.start_seconds and is_registered(session.record, instance):
             instance.start_seconds = time.monotonic() - spawned

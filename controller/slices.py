@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2s
 
 from controller.record import InstanceRecord, SessionRecord
 from controller.steering import addressing, wire
@@ -12,6 +13,8 @@ from controller.steering.model import Tables
 from controller.steering.node_rows import unit_rows
 from dipronn.v1 import session_pb2, unit_pb2
 
+ARTP_KEY = "DIPRONN_ARTP_KEY"
+"""The same for all instances of a program: each can answer for the others (``docs/artp.md``, section 5)."""
 NODE_SESSION = 0
 """The number of the slice that is the node's own: who is alive, and the unit's links."""
 
@@ -75,4 +78,10 @@ def _environment(
     """A program's own parameters win over the session's of the same name."""
     parameters = [*record.program.parameters, *program.parameters]
     named = {f"DIPRONN_PARAM_{one.name.replace('-', '_')}": one.value for one in parameters}
-    return {**named, "DIPRONN_SESSION": record.name, "DIPRONN_INSTANCE": str(instance.index)}
+    key = blake2s(program.name.encode(), key=bytes.fromhex(record.secret), digest_size=16)
+    return {
+        **named,
+        "DIPRONN_SESSION": record.name,
+        "DIPRONN_INSTANCE": str(instance.index),
+        ARTP_KEY: key.hexdigest(),
+    }

@@ -55,13 +55,14 @@ static __always_inline u64 now(void) {
 }
 
 /* The first of every EVENT_SAMPLE drops of a reason on a CPU makes an event; of packets that request a
- * session every one, up to REQUESTS a second. A full ring loses events, never packets. */
+ * session, or whose destination has no next hop, every one, up to REQUESTS a second: the unit does something
+ * about them. A full ring loses events, never packets. */
 #define EVENT_SAMPLE 1024
 #define REQUESTS 1000
 #define SECOND 1000000000ull
 
 static __always_inline int event_due(struct totals *totals, u64 nth, u32 reason) {
-    if (reason != DROP_REQUESTED) return nth % EVENT_SAMPLE == 0;
+    if (reason != DROP_REQUESTED && reason != DROP_NO_NEXT_HOP) return nth % EVENT_SAMPLE == 0;
     u64 time = now(), next = totals->requested > time ? totals->requested : time;
     if (next - time >= SECOND) return 0;
     totals->requested = next + SECOND / REQUESTS;
@@ -80,7 +81,7 @@ static __always_inline void emit(struct xdp_md *ctx, u32 ifindex, u32 reason) {
     if (length >= EVENT_FRAME) {
         if (!bpf_xdp_load_bytes(ctx, 0, e->frame, EVENT_FRAME)) e->captured = EVENT_FRAME;
     } else if (length >= 1) {
-        length &= 127;
+        length &= 255;
         if (length >= 1 && length < EVENT_FRAME && !bpf_xdp_load_bytes(ctx, 0, e->frame, length))
             e->captured = length;
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from controller.program.diagnostics import Diagnostic, Place, Severity
 from dipronn.v1 import session_pb2 as pb
 
-_POLICIES = {pb.POLICY_LEAST_LOADED: "least_loaded", pb.POLICY_CHOSEN: "chosen"}
+_POLICIES = {pb.POLICY_LEAST_LOADED: "least_loaded"}
 
 
 def unsupported(program: pb.Program, places: Mapping[str, Place] | None = None) -> list[Diagnostic]:
@@ -19,21 +19,21 @@ def unsupported(program: pb.Program, places: Mapping[str, Place] | None = None) 
 
 
 def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
-    for index, item in enumerate(program.inputs):
-        if item.transport != pb.TRANSPORT_UDP:
-            yield f"inputs[{index}]", f"ARTP (input `{item.name}`)", "use udp"
     for index, output in enumerate(program.outputs):
         path = f"outputs[{index}]"
         if output.order != pb.ORDER_NONE:
             yield f"{path}.order", f"`order` (output `{output.name}`)", ""
         if output.merge != pb.MERGE_UNSPECIFIED:
             yield f"{path}.merge", f"`merge` (output `{output.name}`)", ""
-        if output.override_prefix:
-            yield f"{path}.override", f"`override` (output `{output.name}`)", "it comes with ARTP"
+        if output.override_prefix and (port := _shared(program, output.name)):
+            what = f"`override` (output `{output.name}`) where other lines leave `{port}` too"
+            yield f"{path}.override", what, "let a program of its own feed the output"
     for index, vm in enumerate(program.vms):
         yield f"vms[{index}]", f"whole virtual machines (vm `{vm.name}`)", "use a bundle"
     for index, active in enumerate(program.programs):
         yield from _program(f"programs[{index}]", active)
+        if active.policy == pb.POLICY_CHOSEN and (why := _unchosen(program, active.name)):
+            yield f"programs[{index}].policy", f"the policy `chosen` (program `{active.name}`) {why}", ""
     for index, channel in enumerate(program.channels):
         if channel.kind == pb.CHANNEL_KIND_CONTROL:
             yield f"channels[{index}]", "control channels", ""
@@ -41,6 +41,36 @@ def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
         yield f"qualities[{index}]", f"`quality` (program `{quality.program}`)", ""
     if program.update_strict:
         yield "update_strict", "`update strict`: a session cannot be updated", ""
+
+
+def _lines(program: pb.Program) -> dict[tuple[str, str], list[pb.Port]]:
+    """Where data lines lead to, by the port that they leave."""
+    lines: dict[tuple[str, str], list[pb.Port]] = {}
+    for line in program.channels:
+        if line.kind == pb.CHANNEL_KIND_DATA:
+            lines.setdefault((line.source.program, line.source.name), []).append(line.destination)
+    return lines
+
+
+def _shared(program: pb.Program, output: str) -> str:
+    """A port that feeds an output and something else; empty: none does."""
+    for (source, name), ends in _lines(program).items():
+        if len(ends) > 1 and any(not end.program and end.name == output for end in ends):
+            return f"{source}.{name}" if source else name
+    return ""
+
+
+def _unchosen(program: pb.Program, name: str) -> str:
+    """Why nobody could choose an instance of a program; empty: they can."""
+    chosen = {one.name for one in program.programs if one.policy == pb.POLICY_CHOSEN}
+    transports = {("", one.name): one.transport for one in program.inputs}
+    for source, ends in _lines(program).items():
+        fed = {end.program for end in ends}
+        if name in fed and transports.get(source, pb.TRANSPORT_ARTP) != pb.TRANSPORT_ARTP:
+            return f"without ARTP (input `{source[1]}`)"
+        if name in fed and len(fed & chosen) > 1:
+            return f"where another such program is fed by `{'.'.join(filter(None, source))}` too"
+    return ""
 
 
 def _program(path: str, item: pb.ActiveProgram) -> Iterator[tuple[str, str, str]]:

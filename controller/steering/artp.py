@@ -22,6 +22,7 @@ MOST_DESTINATIONS = 4
 MOST_FRAGMENTS = 64
 
 _UDP = 8
+_TAGS = (b"\x81\x00", b"\x88\xa8")
 _INSTANCE = _UDP + 24
 
 
@@ -73,3 +74,10 @@ def with_instance(udp: Udp, instance: int) -> Udp:
         checksum = (adjust(int.from_bytes(checksum, "big"), before, after) or 0xFFFF).to_bytes(2, "big")
     written = payload[:6] + checksum + payload[8:_INSTANCE] + after + payload[_INSTANCE + 2 :]
     return replace(udp, datagram=replace(udp.datagram, payload=written))
+
+
+def destinations_in(frame: bytes) -> tuple[Socket, ...]:
+    """The destinations in a frame that the data plane let pass as ARTP; its end may be cut off."""
+    place = 14 if frame[12:14] not in _TAGS else 18
+    artp = place + (20 if frame[place] >> 4 == 4 else 40) + _UDP
+    return tuple(_destination(frame[artp:], HEADER + DESTINATION * i) for i in range(frame[artp + 26]))

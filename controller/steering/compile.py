@@ -15,11 +15,13 @@ from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 
 from controller.program.graph import channel_name, port_name
-from controller.steering import addressing, slots
+from controller.steering import addressing, compile_artp, slots
+from controller.steering.branch import Branch, Member
 from controller.steering.deployment import NOWHERE, Deployment, NodeUnit, PlacedInstance
 from controller.steering.identifiers import Identifiers
 from controller.steering.model import (
     UDP,
+    Artp,
     Binding,
     BindingKey,
     Channel,
@@ -73,7 +75,7 @@ def compile_machines(deployment: Deployment) -> dict[str, Tables]:
 
 def compile_session(deployment: Deployment, identifiers: Identifiers) -> Compiled:
     """All rows of a session.  Packets go to instances that have registered every name, and to no others."""
-    compiler = _Compiler(deployment, identifiers)
+    compiler = Compiler(deployment, identifiers)
     compiler.run()
     used = [unit for unit, tables in compiler.tables.items() if any(True for _ in tables.rows())]
     return Compiled(
@@ -83,31 +85,15 @@ def compile_session(deployment: Deployment, identifiers: Identifiers) -> Compile
     )
 
 
-@dataclass(frozen=True)
-class _Member:
-    """An endpoint that a channel may choose, and the unit on which it is."""
-
-    endpoint: int
-    unit: str
-    name: str
-
-
-@dataclass(frozen=True)
-class _Branch:
-    """One channel to be, with its slots."""
-
-    channel: int
-    selector: Selector
-    slots: tuple[Slot, ...]
-
-
 @dataclass
-class _Compiler:
+class Compiler:
     deployment: Deployment
     identifiers: Identifiers
     tables: dict[str, Tables] = field(init=False)
     counted: dict[str, set[int]] = field(default_factory=dict)
     used: set[tuple[str, str]] = field(default_factory=set)
+    control: dict[tuple[str, str, str], Target] = field(default_factory=dict)
+    """Where control information goes, by unit, program and port."""
 
     def __post_init__(self) -> None:
         self.tables = {name: Tables() for name in self.deployment.units}
@@ -132,6 +118,7 @@ class _Compiler:
     def run(self) -> None:
         for unit, tables in compile_machines(self.deployment).items():
             self.tables[unit].merge(tables)
+        self.control = compile_artp.control_groups(self)
         for item in self.deployment.program.inputs:
             self.input(item)
         for output in self.deployment.program.outputs:
@@ -147,7 +134,11 @@ class _Compiler:
 
     def input(self, item: pb.Input) -> None:
         entrance = self.deployment.entrances[item.name]
-        target = self.target(entrance.unit, ("", item.name))
+        source = ("", item.name)
+        if item.transport == pb.TRANSPORT_ARTP:
+            target = compile_artp.from_source(self, entrance.unit, source, control=None, inside=False)
+        else:
+            target = self.target(entrance.unit, source)
         permitted = ip_network(item.from_prefix) if item.from_prefix else None
         key = FlowKey(UDP, entrance.socket)
         self.tables[entrance.unit].flow[key] = Flow(target, LinkScope.OUTSIDE, permitted)
@@ -155,18 +146,33 @@ class _Compiler:
     def instance(self, instance: PlacedInstance) -> None:
         """A living instance: what it may send, and how what was sent to it by other units reaches it."""
         tables = self.tables[instance.unit]
-        for port in self.programs[instance.program].outputs:
-            if (instance.program, port) in self.lines:
-                key = BindingKey(_tap(instance), self.socket(instance, port))
-                tables.binding[key] = Binding(self.target(instance.unit, (instance.program, port)))
+        for port in self.deployment.data_ports(instance.program):
+            target = self.sent(instance, port)
+            if target is not None:
+                tables.binding[BindingKey(_tap(instance), self.socket(instance, port))] = Binding(target)
         if not self.unit(instance.unit).on_node_network:
             return
         for port in self.deployment.data_ports(instance.program):
             member = self.instance_member(instance.unit, instance, port)
             channel = self.number("channel", f"to {instance.name}/{port}")
-            self.channel(instance.unit, _Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
-            key_of_flow = FlowKey(UDP, self.socket(instance, port))
-            tables.flow[key_of_flow] = Flow(Target(TargetKind.CHANNEL, channel), LinkScope.NODE)
+            self.channel(instance.unit, Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
+            target = Target(TargetKind.CHANNEL, channel)
+            if port in instance.artp:
+                row = Artp(target, control=target)
+                target = compile_artp.artp_target(self, instance.unit, f"to {instance.name}/{port}", row)
+            tables.flow[FlowKey(UDP, self.socket(instance, port))] = Flow(target, LinkScope.NODE)
+
+    def sent(self, instance: PlacedInstance, port: str) -> Target | None:
+        """What a packet meets that an instance sends to its gateway from this port."""
+        unit, source = instance.unit, (instance.program, port)
+        control = self.control.get((unit, *source))
+        if source not in self.lines:
+            if port not in instance.artp:
+                return None
+            return compile_artp.artp_target(self, unit, f"{source[0]}/{port}", Artp(control=control))
+        if port in instance.artp:
+            return compile_artp.from_source(self, unit, source, control=control, inside=True)
+        return self.target(unit, source)
 
     def output(self, output: pb.Output) -> None:
         """Where the output leaves: to its receivers, and their answers back to the instances that feed it."""
@@ -178,9 +184,14 @@ class _Compiler:
             channel = self.number("channel", name)
             self.counted.setdefault(name, set()).add(channel)
             member = self.receiver_member(exit_.unit, output.name, receiver)
-            branches.append(_Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
+            branches.append(Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
         target = self.fork(exit_.unit, f"output {output.name}", branches)
         if self.unit(exit_.unit).on_node_network:
+            if self.output_speaks_artp(output.name):
+                row = Artp(
+                    target, control=target, override=compile_artp.override(self, exit_.unit, output.name)
+                )
+                target = compile_artp.artp_target(self, exit_.unit, f"output {output.name}", row)
             tables.flow[FlowKey(UDP, exit_.internal)] = Flow(target, LinkScope.NODE)
         feeding = self.feeding(output.name)
         if feeding:
@@ -192,9 +203,31 @@ class _Compiler:
                 slots.maglev([member.name for member in members]),
             )
             self.channel(exit_.unit, answers)
+            answered = Target(TargetKind.CHANNEL, answers.channel)
+            if self.output_speaks_artp(output.name):
+                answered = compile_artp.from_receivers(self, exit_.unit, output.name, answered, feeding)
+                if output.override_prefix:
+                    whole = FlowKey(UDP, exit_.public)
+                    tables.flow[whole] = Flow(answered, LinkScope.OUTSIDE, ip_network(output.override_prefix))
             for receiver in map(_socket, output.receivers):
-                key = FlowKey(UDP, exit_.public, receiver)
-                tables.flow[key] = Flow(Target(TargetKind.CHANNEL, answers.channel), LinkScope.OUTSIDE)
+                tables.flow[FlowKey(UDP, exit_.public, receiver)] = Flow(answered, LinkScope.OUTSIDE)
+
+    def speaks_artp(self, source: tuple[str, str]) -> bool:
+        """What leaves a port: the session says it of its inputs, programs when they register."""
+        program, name = source
+        if not program:
+            item = next(one for one in self.deployment.program.inputs if one.name == name)
+            return item.transport == pb.TRANSPORT_ARTP
+        return any(name in instance.artp for instance in self.deployment.serving(program))
+
+    def output_speaks_artp(self, output: str) -> bool:
+        """Whether all that leads to a session output does."""
+        sources = [
+            source
+            for source, lines in self.lines.items()
+            if any(not one.destination.program and one.destination.name == output for one in lines)
+        ]
+        return all(map(self.speaks_artp, sources))
 
     def feeding(self, output: str) -> list[tuple[PlacedInstance, str]]:
         """Living instances whose output ports lead to a session output."""
@@ -214,28 +247,30 @@ class _Compiler:
             for feeding in self.deployment.serving(line.source.program):
                 local = self.socket(fed, line.destination.name)
                 remote = self.socket(feeding, line.source.name)
-                self.tables[fed.unit].peer[PeerKey(local, remote)] = self.peer(fed.unit, feeding)
+                artp = line.destination.name in fed.artp
+                row = self.peer(fed.unit, feeding, artp=artp)
+                self.tables[fed.unit].peer[PeerKey(local, remote)] = row
 
-    def peer(self, unit: str, instance: PlacedInstance) -> Peer:
+    def peer(self, unit: str, instance: PlacedInstance, *, artp: bool) -> Peer:
         if instance.unit == unit:
             mac = addressing.guest_mac(instance.number)
             device = addressing.tap_device(instance.number)
-            return Peer(device, 0, addressing.HOST_MAC, mac, mtu=addressing.GUEST_MTU)
+            return Peer(device, 0, addressing.HOST_MAC, mac, mtu=addressing.GUEST_MTU, artp=artp)
         hop = self.unit(unit).hop(self.unit(instance.unit))
-        return Peer(hop.device, hop.vlan, hop.source_mac, hop.destination_mac, mtu=hop.mtu)
+        return Peer(hop.device, hop.vlan, hop.source_mac, hop.destination_mac, mtu=hop.mtu, artp=artp)
 
     # where packets go to
 
-    def target(self, unit: str, source: tuple[str, str]) -> Target:
-        """What a packet that leaves this port on this unit meets."""
-        branches = [branch for line in self.lines[source] for branch in self.branches(unit, line)]
+    def target(self, unit: str, source: tuple[str, str], turns: Selector = Selector.COUNTER) -> Target:
+        """What a packet that leaves this port on this unit meets; instances in turn by ``turns``."""
+        branches = [branch for line in self.lines[source] for branch in self.branches(unit, line, turns)]
         return self.fork(unit, port_name(pb.Port(program=source[0], name=source[1])), branches)
 
-    def branches(self, unit: str, line: pb.Channel) -> list[_Branch]:
+    def branches(self, unit: str, line: pb.Channel, turns: Selector) -> list[Branch]:
         name = channel_name(line)
         counted = self.counted.setdefault(name, set())
         if line.destination.program:
-            branches = self.program_branches(unit, name, line.destination)
+            branches = self.program_branches(unit, name, line.destination, turns)
             counted.add(branches[0].channel)
             return branches
         output = line.destination.name
@@ -255,18 +290,18 @@ class _Compiler:
             )
             channel = self.number("channel", name)
             counted.add(channel)
-            return [_Branch(channel, Selector.ZERO, (Slot(number),))]
+            return [Branch(channel, Selector.ZERO, (Slot(number),))]
         branches = []
         declared = next(one for one in self.deployment.program.outputs if one.name == output)
         for receiver in map(_socket, declared.receivers):
             channel = self.number("channel", f"{name} => {receiver}")
             self.counted.setdefault(f"{output} -> {receiver}", set()).add(channel)
             member = self.receiver_member(unit, output, receiver)
-            branches.append(_Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
+            branches.append(Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
         counted.add(branches[0].channel)
         return branches
 
-    def program_branches(self, unit: str, name: str, port: pb.Port) -> list[_Branch]:
+    def program_branches(self, unit: str, name: str, port: pb.Port, turns: Selector) -> list[Branch]:
         program = self.programs[port.program]
         living = self.deployment.serving(port.program)
         if not living:
@@ -288,18 +323,23 @@ class _Compiler:
             filled = slots.weighted([program.weights[instance.index] for instance in living])
         else:
             filled = slots.cyclic(len(members))
-        return [self.chosen(name, Selector.COUNTER, members, filled)]
+        return [self.chosen(name, turns, members, filled)]
 
-    def chosen(self, name: str, selector: Selector, members: list[_Member], filled: list[int]) -> _Branch:
+    def chosen(self, name: str, selector: Selector, members: list[Member], filled: list[int]) -> Branch:
         """A channel over these members, each backed up by the next one that is on another unit."""
         backups = []
         for index, member in enumerate(members):
             following = members[index + 1 :] + members[:index]
             backups.append(next((other.endpoint for other in following if other.unit != member.unit), None))
         row = tuple(Slot(members[index].endpoint, backups[index]) for index in filled)
-        return _Branch(self.number("channel", name), selector, row)
+        return Branch(self.number("channel", name), selector, row)
 
-    def fork(self, unit: str, name: str, branches: list[_Branch]) -> Target:
+    def straight(self, unit: str, name: str, instance: PlacedInstance, port: str, member: int = 0) -> Branch:
+        """A channel of its own to one instance; ``member``: its number in a control group."""
+        slot = Slot(self.instance_member(unit, instance, port).endpoint)
+        return Branch(self.number("channel", name), Selector.ZERO, (slot,), member)
+
+    def fork(self, unit: str, name: str, branches: list[Branch]) -> Target:
         for branch in branches:
             self.channel(unit, branch)
         if len(branches) == 1:
@@ -309,19 +349,20 @@ class _Compiler:
             self.tables[unit].fork[ForkKey(number, copy)] = ForkBranch(branch.channel)
         return Target(TargetKind.FORK, number)
 
-    def channel(self, unit: str, branch: _Branch) -> None:
+    def channel(self, unit: str, branch: Branch) -> None:
         """A changed group is a new group: a packet meets the old slots or the new, never both."""
-        content = ",".join(f"{slot.endpoint}/{slot.backup or ''}" for slot in branch.slots)
+        content = ",".join(f"{slot.endpoint}/{slot.backup or ''}" if slot else "" for slot in branch.slots)
         digest = blake2b(content.encode(), digest_size=8).hexdigest()
         group = self.number("slot", f"{branch.channel} {digest}", len(branch.slots))
         tables = self.tables[unit]
         tables.channel[branch.channel] = Channel(
-            branch.selector, len(branch.slots) - 1, group, self.deployment.session
+            branch.selector, len(branch.slots) - 1, group, self.deployment.session, branch.member
         )
         for index, slot in enumerate(branch.slots):
-            tables.slot[SlotKey(group, index)] = slot
+            if slot is not None:
+                tables.slot[SlotKey(group, index)] = slot
 
-    def instance_member(self, unit: str, instance: PlacedInstance, port: str) -> _Member:
+    def instance_member(self, unit: str, instance: PlacedInstance, port: str) -> Member:
         """The endpoint of an instance's port as this unit sees it."""
         number = self.number("endpoint", f"{instance.name}/{port}")
         socket = self.socket(instance, port)
@@ -349,9 +390,9 @@ class _Compiler:
                 unit=other.number,
             )
         self.tables[unit].endpoint[number] = row
-        return _Member(number, instance.unit, f"{instance.name}/{port}")
+        return Member(number, instance.unit, f"{instance.name}/{port}")
 
-    def nobody(self, unit: str, instance: PlacedInstance, port: str) -> _Member:
+    def nobody(self, unit: str, instance: PlacedInstance, port: str) -> Member:
         """An endpoint that is never alive."""
         number = self.number("endpoint", f"nobody at {instance.program}/{port}")
         address = addressing.instance_address(instance.number, self.deployment.version)
@@ -365,9 +406,9 @@ class _Compiler:
             vlan=link.vlan,
             unit=NOWHERE,
         )
-        return _Member(number, unit, "nobody")
+        return Member(number, unit, "nobody")
 
-    def receiver_member(self, unit: str, output: str, receiver: Socket) -> _Member:
+    def receiver_member(self, unit: str, output: str, receiver: Socket) -> Member:
         """A receiver; its next hop is for the unit to find and to keep fresh."""
         number = self.number("endpoint", f"{output} -> {receiver}")
         mtu = min((link.mtu for link in self.unit(unit).links if link.outside), default=addressing.GUEST_MTU)
@@ -375,7 +416,7 @@ class _Compiler:
         self.tables[unit].endpoint[number] = Endpoint(
             EndpointKind.RECEIVER, "", _NO_MAC, _NO_MAC, receiver, source=public, mtu=mtu
         )
-        return _Member(number, unit, str(receiver))
+        return Member(number, unit, str(receiver))
 
     def public(self, program: str, port: str) -> Socket | None:
         """The public address of the first session input that feeds this port; its answers leave with it."""
@@ -406,6 +447,7 @@ def _guest_link(deployment: Deployment, instance: PlacedInstance) -> Link:
         guest_mac=addressing.guest_mac(instance.number),
         addresses=(addressing.instance_address(instance.number, deployment.version),),
         gateways=(addressing.gateway(deployment.version),),
+        instance=compile_artp.instance_number(deployment, instance),
     )
 
 

@@ -69,7 +69,10 @@ class NodeUnit:
 
 @dataclass(frozen=True)
 class PlacedInstance:
-    """``ports``: real ports by the names registered so far.  ``alive``: not known to be dead."""
+    """``ports``: real ports by the names registered so far, ``artp``: those of them that speak it.
+
+    ``alive``: not known to be dead.
+    """
 
     program: str
     index: int
@@ -77,6 +80,7 @@ class PlacedInstance:
     number: int
     ports: Mapping[str, int]
     alive: bool = True
+    artp: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

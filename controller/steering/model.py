@@ -4,8 +4,8 @@ Three executors read these rows and must agree packet for packet: the oracle (``
 XDP (``ebpf/``) and P4 (``p4/``).  The tables and their names are those of the architecture document; a driver
 turns device names into interface or port numbers and nothing else.
 
-Identifiers (channel, fork, endpoint, group, artp, unit) are small positive integers, allocated by the control unit
-and unique on one unit, so that the data planes can hold these tables as arrays.
+Identifiers (channel, fork, endpoint, group, artp, unit) are small positive integers, allocated by the
+control unit and unique on one unit, so that the data planes can hold these tables as arrays.
 """
 
 from __future__ import annotations

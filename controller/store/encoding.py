@@ -21,6 +21,7 @@ def encode(record: SessionRecord) -> tuple[bytes, str]:
         "generation": record.generation,
         "established": record.established,
         "pending": record.pending,
+        "secret": record.secret,
         "user": record.user,
         "instances": [asdict(instance) for instance in record.instances],
         "entrances": {name: [one.unit, _socket(one.socket)] for name, one in record.entrances.items()},
@@ -49,6 +50,7 @@ def decode(number: int, program: bytes, detail: str) -> SessionRecord:
         generation=read["generation"],
         established=read["established"],
         pending=read["pending"],
+        secret=read["secret"],
         user=read.get("user", ""),
     )
 

@@ -51,17 +51,29 @@ class NextHops(Protocol):
 
 Moved = Callable[[int, int, NextHop], None]
 """Session and number of an endpoint, and its new next hop."""
+DestinationMoved = Callable[[Address, NextHop | None], None]
+"""An address that packets named, and its next hop; None: it is not kept any more."""
+MOST_DESTINATIONS = 1024
+"""Kept at a time: the newest ones."""
 
 
 class Receivers:
     """Which endpoints wait for which next hops, by session. An asynchronous context manager.
 
-    ``hops`` makes what finds them, given whom to tell about changes.
+    ``hops`` makes what finds them, given whom to tell about changes.  Addresses that ARTP packets name
+    (``destination``) are kept beside those of the endpoints.
     """
 
-    def __init__(self, hops: Callable[[Changed], NextHops], moved: Moved) -> None:
+    def __init__(
+        self,
+        hops: Callable[[Changed], NextHops],
+        moved: Moved,
+        destination_moved: DestinationMoved = lambda address, hop: None,
+    ) -> None:
         self._hops = hops(self._hops_changed)
         self._moved = moved
+        self._destination_moved = destination_moved
+        self._destinations: dict[Address, None] = {}
         self._addresses: dict[int, dict[int, Address]] = {}
 
     async def __aenter__(self) -> Receivers:
@@ -113,9 +125,32 @@ class Receivers:
                 for number, address in addresses.items()
                 if number in held and held[number].destination.address == address
             }
-        await self._hops.keep({each for some in self._addresses.values() for each in some.values()})
+        named = {each for some in self._addresses.values() for each in some.values()}
+        await self._hops.keep(named | self._destinations.keys())
+
+    async def destination(self, address: Address) -> None:
+        """Find the next hop of an address that a packet named, tell it, and keep it fresh.
+
+        Raises Unavailable when nobody answers.
+        """
+        if address in self._destinations:
+            return
+        self._destinations[address] = None  # before it is found, so that nobody lets go of it
+        try:
+            hop = await self._hops.resolve(address)
+        except BaseException:
+            self._destinations.pop(address, None)
+            raise
+        while len(self._destinations) > MOST_DESTINATIONS:
+            oldest = next(iter(self._destinations))
+            del self._destinations[oldest]
+            self._destination_moved(oldest, None)
+        if address in self._destinations:
+            self._destination_moved(address, hop)
 
     def _hops_changed(self, moved: dict[Address, NextHop]) -> None:
+        for address in moved.keys() & self._destinations.keys():
+            self._destination_moved(address, moved[address])
         for session, addresses in self._addresses.items():
             for number, address in addresses.items():
                 if hop := moved.get(address):

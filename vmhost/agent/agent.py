@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 import structlog
 
+from controller.steering.drops import Drop
 from controller.steering.model import Link, LinkKey, Unit
 from dipronn.errors import DipronnError, Unavailable
 from dipronn.unit.counters import counters_report
@@ -20,11 +21,12 @@ from dipronn.unit.orders import BASE, carry_out, refuse_foreign, with_alive
 from dipronn.unit.receivers import NextHop, Receivers, completed
 from dipronn.v1 import accounts_pb2, unit_pb2
 from ebpf.devices import require_ready
-from ebpf.loader import SteeringProgram
+from ebpf.loader import Event, SteeringProgram
 from vmhost.agent.beacon import Beacon
 from vmhost.agent.bundles import BundleCache
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.desired import desired_state, session_of
+from vmhost.agent.destinations import Destinations
 from vmhost.agent.execute import converge, execute
 from vmhost.agent.host import HeldSlice, Host, OpenTapFor, attribute, open_machine_tap
 from vmhost.agent.links import link_rows, measure
@@ -66,8 +68,11 @@ class Agent:
         self._names = Names(store, lambda report: self._report(name=report))
         self._host = Host(program, driver, self._bundles, self._names, open_tap, self._report_counts)
         self._meter = Meter(driver, config.state)
+        self._destinations = Destinations(program)
         self._receivers = Receivers(
-            lambda changed: NextHops([link.key for link in config.links], changed), self._receiver_moved
+            lambda changed: NextHops([link.key for link in config.links], changed),
+            self._receiver_moved,
+            self._destinations.moved,
         )
         self._beacon = Beacon(config.state, config.control.address, config.control.beacon)
         self._links: list[unit_pb2.UnitLink] = []
@@ -77,16 +82,23 @@ class Agent:
         self._held: dict[int, HeldSlice] = {}
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._spawned: dict[str, float] = {}
+        self._sampled: dict[tuple[Drop, str], Event] = {}
         self._burials: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Converge, then serve the control unit until cancelled. Everything goes on without the agent."""
         async with self._receivers:
             await self._start()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._membership.run(), name="membership")
-                group.create_task(self._follow_machines(), name="machines")
-                group.create_task(self._count(), name="counters")
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._program.events_fd, self._hear)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._membership.run(), name="membership")
+                    group.create_task(self._follow_machines(), name="machines")
+                    group.create_task(self._count(), name="counters")
+            finally:
+                loop.remove_reader(self._program.events_fd)
+                await self._destinations.close()
 
     # start
 
@@ -104,6 +116,7 @@ class Agent:
             except DipronnError as error:
                 _log.error("a stored slice makes no sense here", session=session, error=str(error))
         machines = await self._driver.adopt() if self._driver else ()
+        self._destinations.forget_all()
         rows, nobody = attribute(self._program.rows(), desired)
         adopted = [self._adopted(info, desired) for info in machines]
         for session in desired:
@@ -264,9 +277,16 @@ class Agent:
                 _log.warning("the unit's beacon was killed and is started again")
                 await self._beacon.start()
 
+    def _hear(self) -> None:
+        """Take the events of the kernel that wait."""
+        for event in self._program.events():
+            self._sampled[event.reason, event.device] = event
+            if event.reason is Drop.NO_NEXT_HOP:
+                self._destinations.missed(event.frame, self._receivers)
+
     def _tell_drops(self) -> None:
         """Of the drops that the kernel sampled since the last time, one of each reason and device."""
-        sampled = {(event.reason, event.device): event for event in self._program.events()}
+        sampled, self._sampled = self._sampled, {}
         for (reason, device), event in sampled.items():
             frame = event.frame[:SHOWN_BYTES].hex()
             _log.info("packet dropped", reason=reason.label, device=device, length=event.length, frame=frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import blake2s
 
 from dipronn.v1 import unit_pb2
 from vmhost.agent.plan import Machine
@@ -11,6 +12,8 @@ from vmhost.agent.store import Store
 from vmhost.names import Callers, Grant, NameServer, Registration, Resolution
 from vmhost.vm.spec import Address, GuestProgram
 
+ARTP_KEY = "DIPRONN_ARTP_KEY"
+"""The environment variable that holds what the keys of a program's ARTP channels are made of."""
 PARAMETER = "DIPRONN_PARAM_"
 """Environment variables of this prefix are the parameters that RESOLVE tells."""
 
@@ -72,7 +75,7 @@ class Names:
         others = [each for each in self._of(machine.session) if not _same(each, machine, new)]
         self._put(machine.session, [*others, (machine.name, new)])
         self._tell(_report(machine.session, machine.name, new, new.real_port))
-        return Grant(machine.names.index(new.name) + 1)
+        return Grant(machine.names.index(new.name) + 1, _channel_key(machine, new))
 
     async def unregistered(self, device: str, old: Registration) -> None:
         machine = self._served[device].machine
@@ -121,6 +124,15 @@ def callers(machine: Machine) -> Callers:
             for address in machine.spec.addresses
         }
     )
+
+
+def _channel_key(machine: Machine, new: Registration) -> bytes | None:
+    """Of an ARTP port: from what the control unit tells all instances of the program."""
+    environment = next((each.environment for each in machine.spec.programs if each.name == new.program), {})
+    key = bytes.fromhex(environment.get(ARTP_KEY, ""))
+    if new.transport != "artp" or not key:
+        return None
+    return blake2s(new.port.encode(), key=key, digest_size=16).digest()
 
 
 def _same(held: tuple[str, Registration], machine: Machine, registration: Registration) -> bool:

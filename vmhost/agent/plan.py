@@ -19,7 +19,7 @@ from vmhost.vm.spec import VmSpec
 
 GROUND = ("unit", "link")
 """Tables that machines need before they start."""
-PATHS = ("endpoint", "slot", "channel", "fork")
+PATHS = ("endpoint", "slot", "channel", "fork", "artp")
 ENTRANCES = ("peer", "flow", "binding")
 """Tables whose rows let packets in: the last to be inserted, the first to be deleted."""
 TABLES = (*GROUND, *PATHS, *ENTRANCES)

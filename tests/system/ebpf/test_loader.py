@@ -35,6 +35,7 @@ from controller.steering.model import (
 from dipronn.errors import Unavailable
 from ebpf import devices
 from ebpf.layout import LINK_FORK
+from ebpf.layout import EVENT_FRAME
 from ebpf.loader import SteeringProgram
 from ebpf.maps import BPFFS, mount_bpffs
 from ebpf.outcome import Verdict
@@ -329,7 +330,7 @@ def test_drops_and_requests_are_told_as_events(unit: Rig) -> None:
             requested = [event for event in events if event.device == "lan"]
             assert [event.reason for event in requested] == [Drop.REQUESTED] * 20, "every one"
             assert [event.length for event in requested] == [len(frame) for frame in frames]
-            assert [event.frame for event in requested] == [frame[:96] for frame in frames]
+            assert [event.frame for event in requested] == [frame[:EVENT_FRAME] for frame in frames]
             assert list(program.events()) == [], "each once"
 
     unit.inside(check)

@@ -55,6 +55,8 @@ class Agent:
     cpu: float = 4.0
     memory: int = 4 << 30
     bandwidth: int = 0
+    speaks: str = "udp"
+    """The transport that its programs register."""
     mute: set[str] = field(default_factory=set)
     """Machines whose programs never register."""
     refuse: str = ""
@@ -89,7 +91,7 @@ class Agent:
 
     def register(self, session: int, machine: str, program: str, port: str, real: int = 5000) -> None:
         self.names[session, machine, port] = real
-        self.report(name=_name(session, machine, program, port, real))
+        self.report(name=self._name(session, machine, program, port, real))
 
     def vm_dies(self, session: int, machine: str) -> None:
         self.dead.add((session, machine))
@@ -164,7 +166,7 @@ class Agent:
                 for vm in slice_.vms
             ]
             names = [
-                _name(session, vm.name, vm.programs[0].name, port, real)
+                self._name(session, vm.name, vm.programs[0].name, port, real)
                 for vm in slice_.vms
                 for (number, machine, port), real in self.names.items()
                 if number == session and machine == vm.name
@@ -179,6 +181,11 @@ class Agent:
         if self.beacon:
             hello.beacon.CopyFrom(self.beacon)
         return hello
+
+    def _name(self, session: int, machine: str, program: str, port: str, real: int) -> unit_pb2.NameReport:
+        return unit_pb2.NameReport(
+            session=session, vm=machine, program=program, port=port, transport=self.speaks, real_port=real
+        )
 
     def _order(self, order: unit_pb2.UnitOrder) -> None:
         error = ""
@@ -214,12 +221,6 @@ class Agent:
                 for program in vm.programs:
                     for number, port in enumerate([*program.inputs, *program.outputs]):
                         self.register(slice_.session, vm.name, program.name, port, 5000 + number)
-
-
-def _name(session: int, machine: str, program: str, port: str, real: int) -> unit_pb2.NameReport:
-    return unit_pb2.NameReport(
-        session=session, vm=machine, program=program, port=port, transport="udp", real_port=real
-    )
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:

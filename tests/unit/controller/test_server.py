@@ -8,6 +8,7 @@ import tarfile
 import threading
 from ipaddress import ip_address
 from pathlib import Path
+from unittest.mock import ANY
 
 import grpc
 import pytest
@@ -80,6 +81,7 @@ async def test_a_session_is_established_watched_and_closed(tmp_path: Path) -> No
             "DIPRONN_PARAM_gain": "3",
             "DIPRONN_SESSION": "s",
             "DIPRONN_INSTANCE": "1",
+            "DIPRONN_ARTP_KEY": ANY,
         }
         events = node.node.watch("s")
         assert (await anext(events)).session.state == pb.SESSION_STATE_ACTIVE
@@ -170,7 +172,11 @@ async def test_a_promised_rate_is_reserved_on_every_unit_that_carries_it(tmp_pat
     [
         ("session s { data }", {}, "s.dpn:1:18: error: unexpected `}`"),
         (TEXT.replace("q.i;", "z.i;"), BUNDLES, "unknown program `z`"),
-        (TEXT.replace(": udp", ": artp"), BUNDLES, "does not run ARTP (input `x`) yet"),
+        (
+            TEXT.replace("lizable 2;", "lizable 2 by chosen;"),
+            BUNDLES,
+            "`chosen` (program `p`) without ARTP",
+        ),
         (TEXT, {"p.tar": tar()}, "its bundle `q.tar` was not sent along"),
         (TEXT, {**BUNDLES, "r.tar": tar()}, "no program names it"),
         (TEXT, {**BUNDLES, "q.tar": b"junk"}, "no plain tar file"),

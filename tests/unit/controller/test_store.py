@@ -33,6 +33,7 @@ def record(number: int = 3) -> SessionRecord:
         4,
         1234.5,
         ["u1"],
+        secret="00" * 16,
     )
 
 
