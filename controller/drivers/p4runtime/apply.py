@@ -6,9 +6,10 @@ rest (bmv2 knows CONTINUE_ON_ERROR only). Multicast groups are treated as entrie
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby, pairwise
 from typing import Protocol
 
 import structlog
@@ -39,6 +40,9 @@ TABLES = (
 BATCH = 1000
 """Changes in one request; more do not make it faster."""
 
+_LOOPS_TO_START = 3
+"""Of the event loop, until a request has begun: the task, the call, the call's own task."""
+
 
 class Refused(DipronnError):
     """The switch refused a change; the message says which and why."""
@@ -65,6 +69,10 @@ class Writer(Protocol):
 
     @property
     def sizes(self) -> Mapping[str, int]: ...
+
+    def prepare(self, changes: Sequence[Change]) -> None:
+        """These come next: what takes time for them may be done while others are under way."""
+        ...
 
     async def write(self, changes: Sequence[Change]) -> Mapping[int, str]:
         """Do the changes in order; those that the switch refused, by their index, with its reason.
@@ -122,8 +130,12 @@ async def execute(changes: Sequence[Change], writer: Writer, mirror: Entries) ->
     then the mirror is worth nothing. A cancellation undoes nothing: the next start reads and converges.
     """
     done: list[Change] = []
-    for batch in batches(changes):
-        refused = await writer.write(batch)
+    for batch, following in pairwise(chain(batches(changes), [[]])):
+        writing = asyncio.ensure_future(writer.write(batch))
+        for _ in range(_LOOPS_TO_START):
+            await asyncio.sleep(0)
+        writer.prepare(following)
+        refused = await writing
         kept = [change for index, change in enumerate(batch) if index not in refused]
         _note(kept, mirror)
         done += kept

@@ -18,10 +18,10 @@ import structlog
 from finsy.p4client import P4RpcStatus
 from finsy.proto import p4r, p4r_grpc
 
-from controller.drivers.p4runtime.apply import GROUP_TABLE, Change, group_action, group_key
+from controller.drivers.p4runtime.apply import Change, group_action, group_key
+from controller.drivers.p4runtime.encoding import ChangeEncoder, Encoded
 from controller.drivers.p4runtime.entries import Entries
 from controller.drivers.p4runtime.pipeline import Pipeline, encode_number, multicast_group
-from controller.drivers.p4runtime.readings import zero_surplus
 from dipronn.errors import DipronnError, Unavailable
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +40,7 @@ _OPTIONS = [
     ("grpc.absolute_max_metadata_size", 4 << 20),
 ]
 _OK, _NOT_FOUND = 0, 5
+_WRITE = "/p4.v1.P4Runtime/Write"
 
 Call = grpc.aio.StreamStreamCall[p4r.StreamMessageRequest, p4r.StreamMessageResponse]
 
@@ -79,6 +80,9 @@ class Switch:
         self._ready, self._packet, self._digest = ready, packet, digest
         self._pushes = push
         self._stub: p4r_grpc.P4RuntimeAsyncStub | None = None
+        self._write: grpc.aio.UnaryUnaryMultiCallable[bytes, p4r.WriteResponse] | None = None
+        self._encoder = ChangeEncoder(pipeline)
+        self._prepared: tuple[Sequence[Change], Encoded] = (), self._encoder.encode(())
         self._outgoing: asyncio.Queue[p4r.StreamMessageRequest] = asyncio.Queue()
         self._primary = asyncio.Event()
         self._demoted = asyncio.Event()
@@ -131,6 +135,8 @@ class Switch:
     async def _session(self) -> None:
         async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
             self._stub = p4r_grpc.P4RuntimeStub(channel)
+            # Requests come ready as bytes.
+            self._write = channel.unary_unary(_WRITE, response_deserializer=p4r.WriteResponse.FromString)
             call: Call = self._stub.StreamChannel()
             self._outgoing = asyncio.Queue()
             self._primary.clear()
@@ -148,7 +154,7 @@ class Switch:
                     task.result()
             finally:
                 self._up.clear()
-                self._stub = None
+                self._stub = self._write = None
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -247,15 +253,15 @@ class Switch:
     async def _forget_groups(self) -> None:
         groups = await self.read([_any_group()])
         if groups:
-            await self._send_updates([p4r.Update(type=p4r.Update.DELETE, entity=group) for group in groups])
+            await self._send(p4r.Update.DELETE, groups)
 
     async def _subscribe(self) -> None:
         """To every digest, at once; a modified subscription is the same one."""
         config = p4r.DigestEntry.Config(max_timeout_ns=0, max_list_size=1, ack_timeout_ns=1_000_000_000)
         for number in self.pipeline.digests.values():
             entity = p4r.Entity(digest_entry=p4r.DigestEntry(digest_id=number, config=config))
-            if await self._send_updates([p4r.Update(type=p4r.Update.INSERT, entity=entity)]):
-                refused = await self._send_updates([p4r.Update(type=p4r.Update.MODIFY, entity=entity)])
+            if await self._send(p4r.Update.INSERT, [entity]):
+                refused = await self._send(p4r.Update.MODIFY, [entity])
                 if refused:
                     raise Unavailable(f"switch {self.address}: no digests: {refused[0]}")
 
@@ -285,7 +291,7 @@ class Switch:
             p4r.Entity(digest_entry=p4r.DigestEntry(digest_id=number))
             for number in self.pipeline.digests.values()
         )
-        await self._send_updates([p4r.Update(type=p4r.Update.DELETE, entity=each) for each in entities])
+        await self._send(p4r.Update.DELETE, entities)
 
     async def read(self, entities: Iterable[p4r.Entity]) -> list[p4r.Entity]:
         """What the switch has of these. Raises Unavailable."""
@@ -313,12 +319,9 @@ class Switch:
 
     async def write(self, changes: Sequence[Change]) -> Mapping[int, str]:
         """See ``apply.Writer``."""
-        updates, owners = [], []
-        for index, change in enumerate(changes):
-            for update in self._updates(change):
-                updates.append(update)
-                owners.append(index)
-        refused = await self._send_updates(updates)
+        encoded = self._encoded(changes)
+        owners = encoded.owners
+        refused = await self._send_updates(encoded.updates)
         whole = Counter(owners)
         parts = Counter(owners[number] for number in refused)
         for index, part in parts.items():
@@ -329,30 +332,27 @@ class Switch:
                 raise Unavailable(f"switch {self.address}: {changes[index].key} is changed in part: {why}")
         return {owners[number]: why for number, why in refused.items()}
 
-    def _updates(self, change: Change) -> list[p4r.Update]:
-        delete, insert, modify = p4r.Update.DELETE, p4r.Update.INSERT, p4r.Update.MODIFY
-        number = change.key.match[0]
-        if change.key.table == GROUP_TABLE:
-            gone = [p4r.Update(type=delete, entity=multicast_group(number, ()))] if change.before else []
-            if change.after is None:
-                return gone
-            # Made afresh: a modified group may keep replicas.
-            entity = multicast_group(number, change.after.parameters)
-            return [*gone, p4r.Update(type=insert, entity=entity)]
-        kind = delete if change.after is None else insert if change.before is None else modify
-        updates = [p4r.Update(type=kind, entity=self.pipeline.message(change.key, change.after))]
-        if change.key.table == "channel" and change.after is None:
-            # A channel's counts go with its row.
-            zeros = zero_surplus(self.pipeline, number)
-            updates += [p4r.Update(type=modify, entity=zero) for zero in zeros]
-        return updates
+    def prepare(self, changes: Sequence[Change]) -> None:
+        """See ``apply.Writer``."""
+        self._prepared = changes, self._encoder.encode(changes)
 
-    async def _send_updates(self, updates: Sequence[p4r.Update]) -> dict[int, str]:
+    def _encoded(self, changes: Sequence[Change]) -> Encoded:
+        prepared, encoded = self._prepared
+        return encoded if prepared is changes else self._encoder.encode(changes)
+
+    async def _send(self, kind: p4r.Update.Type.ValueType, entities: Iterable[p4r.Entity]) -> dict[int, str]:
+        updates = [p4r.Update(type=kind, entity=each) for each in entities]
+        return await self._send_updates(p4r.WriteRequest(updates=updates).SerializeToString())
+
+    async def _send_updates(self, updates: bytes) -> dict[int, str]:
         """What was refused, by its index. Raises Unavailable if nothing, or nobody knows what, was done."""
-        request = p4r.WriteRequest(device_id=self._device_id, election_id=self._election_id, updates=updates)
+        if self._write is None:
+            raise Unavailable(self.trouble)
+        # Protobuf's messages are joined by joining their bytes.
+        head = p4r.WriteRequest(device_id=self._device_id, election_id=self._election_id)
         try:
             with self._request():
-                await self._service().Write(request, timeout=RPC_SECONDS)
+                await self._write(head.SerializeToString() + updates, timeout=RPC_SECONDS)
         except grpc.aio.AioRpcError as error:
             status = P4RpcStatus.from_rpc_error(error)
             if not status.details:

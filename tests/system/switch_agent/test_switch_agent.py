@@ -13,6 +13,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
 from controller.drivers.p4runtime.apply import Change
+from controller.drivers.p4runtime.encoding import ChangeEncoder
 from controller.drivers.p4runtime.entries import Action, EntryKey
 from controller.drivers.p4runtime.frames import Told, question, read
 from controller.drivers.p4runtime.remove import remove
@@ -272,19 +273,21 @@ async def test_a_row_that_the_switch_refuses_undoes_the_order(
     await edge.start()
     await edge.control.order(slice_(0, base()))
     await edge.control.order(slice_(1, session(1)))
-    updates = Switch._updates
+    updates = ChangeEncoder.updates
     entrance = next(key for key in edge.expected(session(2)) if key.table.startswith("flow"))
 
-    def broken(self: Switch, change: Change) -> list[p4r.Update]:
+    def broken(self: ChangeEncoder, change: Change) -> list[bytes]:
         found = updates(self, change)
         if change.key == entrance:
-            found[0].entity.table_entry.action.action.action_id += 1
+            request = p4r.WriteRequest.FromString(found[0])
+            request.updates[0].entity.table_entry.action.action.action_id += 1
+            found[0] = request.SerializeToString()
         return found
 
-    monkeypatch.setattr(Switch, "_updates", broken)
+    monkeypatch.setattr(ChangeEncoder, "updates", broken)
     assert f"insert of {entrance.table}" in await edge.control.order(slice_(2, session(2)))
     assert edge.has() == edge.expected(base(), done(session(1)))
-    monkeypatch.setattr(Switch, "_updates", updates)
+    monkeypatch.setattr(ChangeEncoder, "updates", updates)
     assert await edge.control.order(slice_(2, session(2))) == ""
     assert edge.has() == edge.expected(base(), done(session(1)), done(session(2)))
 

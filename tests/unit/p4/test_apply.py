@@ -27,6 +27,9 @@ class PaperSwitch:
         self.history: list[Entries] = []
         self._refuse = refuse
 
+    def prepare(self, changes: Sequence[Change]) -> None:
+        pass
+
     async def write(self, changes: Sequence[Change]) -> Mapping[int, str]:
         refused = {}
         for index, change in enumerate(changes):
