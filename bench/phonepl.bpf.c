@@ -19,8 +19,12 @@ int fresh(struct xdp_md *ctx) {
     u32 zero = 0;
     struct packet *p = packet.lookup(&zero);
     if (!p) return XDP_ABORTED;
+#ifdef FRAGS
+    u64 length = bpf_xdp_get_buff_len(ctx);
+#else
     u64 length = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
     asm volatile("" : "+r"(length));
+#endif
     int more = (int)length - (int)p->length;
     if (more && bpf_xdp_adjust_head(ctx, more)) return XDP_ABORTED;
     u64 *to = (void *)(long)ctx->data;
