@@ -45,6 +45,8 @@ class Ledger:
         Numbers that it had before count for it until they are another's.
         """
         for name, channels in counted.items():
+            if entry := self.entries.get(number):
+                entry.channels.setdefault(name, (0, 0))
             for channel in channels:
                 mine = {each for each in self._names.get(channel, ()) if each[0] == number}
                 self._names[channel] = mine | {(number, name)}

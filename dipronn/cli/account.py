@@ -65,7 +65,7 @@ def _harmless(text: str) -> str:
 
 def _show(accounts: list[pb.Account]) -> None:
     write_table(
-        ("session", "owner", "opened", "closed", "cpu s", "memory MiB·s", "packets", "bytes"),
+        ("session", "owner", "opened", "closed", "cpu s", "memory MiB·s"),
         (
             (
                 one.session,
@@ -74,8 +74,6 @@ def _show(accounts: list[pb.Account]) -> None:
                 _time(one, "closed"),
                 f"{one.cpu_seconds:.2f}",
                 f"{one.memory_byte_seconds / (1 << 20):.1f}",
-                str(sum(each.packets for each in one.channels)),
-                str(sum(each.bytes for each in one.channels)),
             )
             for one in accounts
         ),

@@ -62,8 +62,6 @@ class Group:
 @pytest.fixture
 def cgroups(prefix: str, tmp_path: Path) -> Iterator[Cgroups]:
     cgroups = Cgroups(f"dipronn.{prefix}l", tmp_path)
-    if cgroups.unheld:
-        pytest.skip(f"limits cannot be had here: {cgroups.unheld}")
     yield cgroups
     cgroups.remove_all()
     assert groups_of(cgroups.name) == []
@@ -80,9 +78,15 @@ def groups(cgroups: Cgroups) -> Iterator[dict[str, Group]]:
             process.wait()
 
 
+def require(cgroups: Cgroups, resource: str) -> None:
+    if resource in cgroups.unheld:
+        pytest.skip(f"{resource} cannot be limited here: {cgroups.unheld[resource]}")
+
+
 async def test_a_noisy_vm_leaves_another_its_share_of_the_cpu(
     cgroups: Cgroups, groups: dict[str, Group]
 ) -> None:
+    require(cgroups, "CPU")
     quiet, noisy = groups["quiet"], groups["noisy"]
     cgroups.make("quiet", Limits(cpu=0.75, memory_bytes=256 * MIB))
     cgroups.make("noisy", Limits(cpu=0.25, memory_bytes=256 * MIB))
@@ -100,6 +104,7 @@ async def test_a_noisy_vm_leaves_another_its_share_of_the_cpu(
 
 
 async def test_strict_cpu_is_never_exceeded(cgroups: Cgroups, groups: dict[str, Group]) -> None:
+    require(cgroups, "CPU")
     cgroups.make("quiet", Limits(cpu=0.5, memory_bytes=256 * MIB))
     cgroups.make("noisy", Limits(cpu=0.05, memory_bytes=256 * MIB, cpu_cap=0.05))
     cpus = sorted(os.sched_getaffinity(0))
@@ -114,6 +119,7 @@ async def test_strict_cpu_is_never_exceeded(cgroups: Cgroups, groups: dict[str, 
 async def test_who_takes_more_memory_than_it_has_ends_and_nobody_else(
     cgroups: Cgroups, groups: dict[str, Group]
 ) -> None:
+    require(cgroups, "memory")
     for vm in groups:
         cgroups.make(vm, Limits(cpu=0.5, memory_bytes=64 * MIB))
     quiet = groups["quiet"].start("sys.stdout.write('x'); sys.stdout.flush(); import time; time.sleep(600)")
@@ -130,8 +136,7 @@ async def test_who_takes_more_memory_than_it_has_ends_and_nobody_else(
 async def test_a_noisy_vm_writes_no_more_than_it_may(
     cgroups: Cgroups, groups: dict[str, Group], tmp_path: Path
 ) -> None:
-    if cgroups.device is None:
-        pytest.skip("the test's folder lies on no disk")
+    require(cgroups, "storage I/O")
     cgroups.make("quiet", Limits(0.5, 256 * MIB, io_bps=16 * MIB, device=cgroups.device))
     cgroups.make("noisy", Limits(0.5, 256 * MIB, io_bps=MIB, device=cgroups.device))
     files = {vm: tmp_path / vm for vm in groups}

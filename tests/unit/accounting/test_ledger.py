@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.accounting import Entry, Ledger
 from controller.accounting.ledger import Machine, Pair
 from controller.accounting.store import LedgerStore
-
-pytestmark = pytest.mark.req("D32", "A57")
 
 
 def ledger(*numbers: int) -> Ledger:

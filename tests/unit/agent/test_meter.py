@@ -15,8 +15,6 @@ from vmhost.agent.meter import Meter
 from vmhost.vm.rundir import Process
 from vmhost.vm.spec import Usage, VmDriver, VmInfo, VmState
 
-pytestmark = pytest.mark.req("A57")
-
 
 @dataclass
 class Clock:

@@ -41,7 +41,6 @@ def content(tar: Path) -> bytes:
 
 
 @pytest.mark.req("D24")
-@pytest.mark.req("D43")
 async def test_a_session_runs_a_pushed_bundle(tmp_path: Path, tar: Path) -> None:
     data = content(tar)
     sha256 = hashlib.sha256(data).digest()

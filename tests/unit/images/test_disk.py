@@ -16,7 +16,6 @@ from dipronn.images.disk import verify_qcow2, verify_raw
 from tests.unit.images.qcow2 import extension, make_qcow2
 
 GIB = 1 << 30
-pytestmark = pytest.mark.req("D25")
 
 
 @pytest.mark.parametrize("options", [{}, {"version": 2}, {"extensions": extension(0x6803F857, bytes(48))}])

@@ -54,7 +54,6 @@ def files(store_folder: Path) -> list[str]:
     return sorted(path.name for each in ("content", "uploads") for path in (store_folder / each).iterdir())
 
 
-@pytest.mark.req("D24")
 async def test_an_image_is_kept_by_its_content(store: ImageStore, tmp_path: Path) -> None:
     data = bundle(tmp_path)
     await push(store, record(data), data)
@@ -112,7 +111,6 @@ async def test_what_came_damaged_is_refused_and_gone(store: ImageStore, tmp_path
     assert store.images() == [] and len(files(tmp_path / "images")) == 1  # the last one goes on some day
 
 
-@pytest.mark.req("D27")
 async def test_what_is_not_what_was_announced_is_refused_and_gone(store: ImageStore, tmp_path: Path) -> None:
     climbing = make_tar(tmp_path / "c.tar", {"run": b"#!/bin/sh\n", "../../etc/cron.d/x": b"x"}).read_bytes()
     disk = make_qcow2(tmp_path / "d")
