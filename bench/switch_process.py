@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-
-import grpc
 
 from bench.lab import Namespace, namespace
 from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT
@@ -37,7 +37,7 @@ class SwitchProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Return when it listens."""
         command = [
             *("nsenter", f"--net=/run/netns/{self._place.name}", "setpriv", "--pdeathsig", "KILL", PROGRAM),
             *("--no-p4", "--log-level", "off", "--device-id", str(DEVICE_ID)),
@@ -46,8 +46,15 @@ class SwitchProcess:
         ]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        with grpc.insecure_channel(self.address) as channel:
-            grpc.channel_ready_future(channel).result(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"bmv2 did not start: {(self._folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.001)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.address.removeprefix("unix:")) == 0
 
     def stop(self) -> None:
         if self._process is not None:

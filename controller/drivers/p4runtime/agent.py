@@ -100,6 +100,11 @@ class SwitchAgent:
         self._neighbours = SwitchNeighbours(config.links, config.routes, send, changed)
         return self._neighbours
 
+    @property
+    def up(self) -> bool:
+        """The switch is ours and has what is desired."""
+        return self._switch.up
+
     async def run(self) -> None:
         """Take the switch, converge it to the stored state, then serve the control unit until cancelled."""
         async with self._receivers, asyncio.TaskGroup() as group:
