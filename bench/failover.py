@@ -48,7 +48,7 @@ session failover {
 @measurement
 def failover() -> Iterator[Result]:
     """From the death of a unit's host to the last packet that distribution still sends to it."""
-    seconds = sorted(asyncio.run(_failover()))
+    seconds = sorted(asyncio.run(last_misdirected("xdp", KILLS)))
     milliseconds = [each * 1e3 for each in seconds]
     draw_distribution(milliseconds, "ms from a host's death to the last packet sent there", PICTURE)
     yield Result(
@@ -66,9 +66,13 @@ def failover() -> Iterator[Result]:
     )
 
 
-async def _failover() -> list[float]:
+async def last_misdirected(dataplane: str, kills: int, listen: float = LISTEN_SECONDS) -> list[float]:
+    """For each of so many deaths of a unit's host: seconds until the last packet that still went there.
+
+    ``listen``: seconds from a death to the unit's return; what is later is not seen.
+    """
     name = f"bench{os.getpid()}"
-    await starter.up(NodeConfig(name=name), lambda _: None)
+    await starter.up(NodeConfig(name=name, dataplane=dataplane), lambda _: None)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             seal = [bundle for bundle in bundles.DEMO_BUNDLES if bundle.name == "seal"]
@@ -81,9 +85,9 @@ async def _failover() -> list[float]:
                 )
                 found = []
                 with _packets(name), closing(_Wire(name, mac)) as wire, closing(_Host(name, victim)) as host:
-                    for _ in range(KILLS):
+                    for _ in range(kills):
                         await asyncio.to_thread(wire.wait_for_one)
-                        found.append(await asyncio.to_thread(_kill, host, wire))
+                        found.append(await asyncio.to_thread(_kill, host, wire, listen))
                 return found
     finally:
         starter.down(name, lambda _: None)
@@ -152,13 +156,13 @@ class _Host:
             process.communicate()
 
 
-def _kill(host: _Host, wire: _Wire) -> float:
+def _kill(host: _Host, wire: _Wire, listen: float) -> float:
     """Seconds until the last frame; the unit is connected again."""
     wire.drain()
     died = time.time()
     try:
         host.set_state(_DISABLED)
-        time.sleep(LISTEN_SECONDS)
+        time.sleep(listen)
         return max([died, *wire.drain()]) - died
     finally:
         host.set_state(_FORWARDING)

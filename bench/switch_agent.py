@@ -73,8 +73,8 @@ def switch_sessions() -> Iterator[Result]:
         statistics.median(restarts),
         "s",
         peers={"longest": max(restarts)},
-        conditions=f"{conditions}; from when a restarted, empty bmv2 listens until it has pipeline and entries "
-        f"again; median of {RESTARTS} restarts, noise ±{noise(restarts):.0%}",
+        conditions=f"{conditions}; from when a new bmv2 listens until it has pipeline and entries again; "
+        f"median of {RESTARTS} restarts, noise ±{noise(restarts):.0%}",
     )
 
 
