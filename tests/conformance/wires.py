@@ -155,6 +155,11 @@ def wires() -> Iterator[Wires]:
         made.close()
 
 
+def open_tap(device: str) -> FarEnd:
+    """A tap of the calling thread's namespace, made if it is not there."""
+    return _TapEnd(device)
+
+
 def _run(*words: str) -> None:
     """In the namespace of the calling thread."""
     subprocess.run(words, check=True)

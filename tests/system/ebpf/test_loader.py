@@ -34,8 +34,7 @@ from controller.steering.model import (
 )
 from dipronn.errors import Unavailable
 from ebpf import devices
-from ebpf.layout import LINK_FORK
-from ebpf.layout import EVENT_FRAME
+from ebpf.layout import EVENT_FRAME, LINK_FORK
 from ebpf.loader import SteeringProgram
 from ebpf.maps import BPFFS, mount_bpffs
 from ebpf.outcome import Verdict
