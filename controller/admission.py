@@ -108,7 +108,7 @@ class Admission:
         """What processing units have, and what is reserved of it."""
         reserved = reservations(others)
         return [
-            Offer(unit.name, total(unit), reserved.get(unit.name, Amount()))
+            Offer(unit.name, total(unit), reserved.get(unit.name, Amount()), dict(unit.stored.hello.unheld))
             for unit in self._units.living(unit_pb2.ROLE_PROCESSING)
         ]
 

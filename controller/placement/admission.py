@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 RESOURCES = ("cpu", "memory", "bandwidth", "storage")
@@ -45,13 +45,15 @@ class Amount:
 class Demand:
     """One instance: ``program`` and ``index`` name it.
 
-    ``inflow``: bit/s that were promised to enter the node for it, by the unit that they enter by.
+    ``inflow``: bit/s that were promised to enter the node for it, by the unit that they enter by.  ``held``:
+    of what the unit must be able to hold others to their reservations, "CPU" and "memory".
     """
 
     program: str
     index: int
     needs: Amount
     inflow: tuple[tuple[str, int], ...] = ()
+    held: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -66,11 +68,12 @@ class Demand:
 
 @dataclass(frozen=True)
 class Offer:
-    """A unit: all it has, and what is reserved of it."""
+    """A unit: all it has, and what is reserved of it.  ``unheld``: why it holds nobody to a resource."""
 
     unit: str
     total: Amount
     reserved: Amount
+    unheld: Mapping[str, str] = field(default_factory=dict)
 
     def reserve(self, needs: Amount) -> Offer:
         return replace(self, reserved=self.reserved.plus(needs))
@@ -82,6 +85,13 @@ class Offer:
             for total, reserved in zip(self.total.whole(), self.reserved.whole(), strict=True)
         )
         return cpu, memory, bandwidth if self.total.bandwidth_bps else UNLIMITED, storage
+
+    def lacks(self, demand: Demand) -> list[str]:
+        """Why the demand cannot be here; empty if it can."""
+        missing = [
+            f"{what} cannot be assured: {self.unheld[what]}" for what in self.unheld if what in demand.held
+        ]
+        return [*self.shortfall(demand.needs_on(self.unit)), *missing]
 
     def shortfall(self, needs: Amount) -> list[str]:
         """Per resource that does not suffice, the arithmetic; empty if all do."""

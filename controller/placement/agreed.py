@@ -15,10 +15,9 @@ def confirmed(problem: Problem, places: Mapping[str, str]) -> dict[str, str]:
         unit = places[demand.name]
         if unit not in offers:
             raise InsufficientResources(f"{demand.name} was offered on {unit}, which is not there any more")
-        needs = demand.needs_on(unit)
-        if short := offers[unit].shortfall(needs):
+        if short := offers[unit].lacks(demand):
             raise InsufficientResources(
                 f"{demand.name} was offered on {unit}, where others came first:\n  {unit}: {'; '.join(short)}"
             )
-        offers[unit] = offers[unit].reserve(needs)
+        offers[unit] = offers[unit].reserve(demand.needs_on(unit))
     return dict(places)

@@ -41,7 +41,7 @@ def refusal(problem: Problem, proven: bool) -> str:
 def _about(demand: Demand, offers: Sequence[Offer]) -> list[str]:
     lines = [f"no unit can take {demand.name}, which needs {demand.needs}:"]
     for offer in offers[:_SHOWN]:
-        lines.append(f"  {offer.unit}: {'; '.join(offer.shortfall(demand.needs_on(offer.unit)))}")
+        lines.append(f"  {offer.unit}: {'; '.join(offer.lacks(demand))}")
     if len(offers) > _SHOWN:
         lines.append(f"  and {len(offers) - _SHOWN} more units")
     if not offers:
@@ -66,4 +66,4 @@ def _in_all(problem: Problem) -> list[str]:
 
 
 def _fits(demand: Demand, offer: Offer) -> bool:
-    return not offer.shortfall(demand.needs_on(offer.unit))
+    return not offer.lacks(demand)

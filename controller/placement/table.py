@@ -6,7 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 
-from controller.placement.admission import RESOURCES, Problem
+from controller.placement.admission import RESOURCES, UNLIMITED, Problem
+
+_NOWHERE = (2 * UNLIMITED,) * 4
+"""What a demand takes of a unit on which it may not be."""
 
 Placed = list[int]
 """The unit of every demand."""
@@ -38,6 +41,10 @@ class Table:
             }
             for one in problem.demands
         ]
+        for special, demand_ in zip(self._special, problem.demands, strict=True):
+            for index, offer in enumerate(problem.offers):
+                if demand_.held & offer.unheld.keys():
+                    special[index] = _NOWHERE
         self.near: list[dict[int, int]] = [defaultdict(int) for _ in problem.demands]
         for one, other, bps in problem.between:
             first, second = demand_index[one], demand_index[other]

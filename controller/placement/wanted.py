@@ -19,6 +19,9 @@ _NOMINAL_BPS = 1_000_000
 _MOST_PAIRS = 2500
 """Of instances at the two ends of a line; with more, where one is makes no difference to the whole."""
 
+_ASSURED = frozenset({"CPU", "memory"})
+"""What `class assured` asks of a unit, in the words of its Hello: to hold machines to their reservation."""
+
 Counts = Mapping[str, int]
 """Instances by program."""
 
@@ -60,8 +63,15 @@ def problem(
                 (f"{source.program}-{index}", exits[destination.name], max(1, round(bps)))
                 for index, bps in enumerate(flow.sent[source.program])
             ]
+    assured = {one.program for one in program.qualities if one.service_class == pb.SERVICE_CLASS_ASSURED}
     demands = [
-        Demand(active.name, index, needs(active), tuple(inflow[f"{active.name}-{index}"]))
+        Demand(
+            active.name,
+            index,
+            needs(active),
+            tuple(inflow[f"{active.name}-{index}"]),
+            _ASSURED if active.name in assured else frozenset(),
+        )
         for active in program.programs
         for index in range(counts[active.name])
     ]

@@ -38,7 +38,11 @@ def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
         if channel.kind == pb.CHANNEL_KIND_CONTROL:
             yield f"channels[{index}]", "control channels", ""
     for index, quality in enumerate(program.qualities):
-        yield f"qualities[{index}]", f"`quality` (program `{quality.program}`)", ""
+        what = f"quality of program `{quality.program}`"
+        if quality.service_class == pb.SERVICE_CLASS_REALTIME:
+            yield f"qualities[{index}]", f"`class realtime` ({what})", "use assured"
+        if quality.HasField("latency"):
+            yield f"qualities[{index}]", f"`latency` ({what})", "state a class only"
     if program.update_strict:
         yield "update_strict", "`update strict`: a session cannot be updated", ""
 

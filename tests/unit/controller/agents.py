@@ -55,6 +55,7 @@ class Agent:
     cpu: float = 4.0
     memory: int = 4 << 30
     bandwidth: int = 0
+    unheld: dict[str, str] = field(default_factory=dict)
     speaks: str = "udp"
     """The transport that its programs register."""
     mute: set[str] = field(default_factory=set)
@@ -176,7 +177,12 @@ class Agent:
             )
         resources = unit_pb2.Resources(cpu=self.cpu, memory_bytes=self.memory, bandwidth_bps=self.bandwidth)
         hello = unit_pb2.Hello(
-            unit=self.name, roles=self.roles, resources=resources, links=self.links, held=held
+            unit=self.name,
+            roles=self.roles,
+            resources=resources,
+            links=self.links,
+            held=held,
+            unheld=self.unheld,
         )
         if self.beacon:
             hello.beacon.CopyFrom(self.beacon)

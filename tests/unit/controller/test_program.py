@@ -170,7 +170,8 @@ def test_what_is_not_run_yet_is_named() -> None:
         "variable number",
         "Phonepl",
         "control",
-        "`quality`",
+        "`class realtime`",
+        "`latency`",
     ):
         assert what in text
     assert unsupported(check_text(session()).program) == []

@@ -30,7 +30,7 @@ from dipronn.errors import (
 from dipronn.v1 import session_pb2 as pb
 from dipronn.v1 import session_pb2_grpc
 
-from .agents import UNITS, cluster, eventually, spawn, watched
+from .agents import UNITS, Cluster, cluster, eventually, spawn, watched
 from .nodes import datagram
 
 TEXT = """
@@ -152,6 +152,33 @@ async def test_the_node_answers_while_a_session_is_placed_and_admits_one_at_a_ti
         placer.go_on.set()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert sorted(type(one).__name__ for one in done) == ["InsufficientResources", "Session"]
+
+
+@pytest.mark.req("D71")
+async def test_an_assured_program_is_only_where_others_are_held_to_their_share(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as node:
+        assured = TEXT.replace("data x", "quality p { class assured; } data x")
+        await node["u1"].stop()
+        node["u1"].unheld = {"CPU": "no cpu controller"}
+        node["u1"].start()
+
+        await eventually(lambda: unheld_on(node, 1))
+        session = await node.node.establish(assured, BUNDLES)
+        assert {one.unit for one in session.instances if one.program == "p"} == {"u2"}
+        await node["u2"].stop()
+        node["u2"].unheld = {"memory": "no memory controller"}
+        node["u2"].start()
+        await eventually(lambda: unheld_on(node, 2))
+        with pytest.raises(InsufficientResources) as refused:
+            await node.node.establish(assured.replace("session s", "session t"), BUNDLES)
+        assert "u1: CPU cannot be assured: no cpu controller" in str(refused.value)
+        assert "u2: memory cannot be assured: no memory controller" in str(refused.value)
+        relaxed = assured.replace("session s", "session t").replace("class assured", "class best_effort")
+        assert (await node.node.establish(relaxed, BUNDLES)).state == pb.SESSION_STATE_ACTIVE
+
+
+async def unheld_on(node: Cluster, units: int) -> bool:
+    return sum(bool(unit.unheld) for unit in await node.node.units()) == units
 
 
 @pytest.mark.req("D60")
