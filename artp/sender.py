@@ -124,7 +124,8 @@ class Sender:
 
     def _begin(self, datagram: _Outgoing, now: float) -> bool:
         """Whether the receivers' windows let a new datagram begin."""
-        window = min(self._windows.values(), default=None)
+        alive = (each for each in self._windows if now < self._heard[each] + HOLDER_SILENCE)
+        window = min((self._windows[each] for each in alive), default=None)
         if window is not None and self._new_bytes + datagram.size > window:
             if self._probe_at is None:
                 self._probe_at = now + self.round_trip.timeout

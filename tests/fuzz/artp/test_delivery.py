@@ -142,7 +142,9 @@ def test_parallel_instances_share_the_datagrams(seed: int, faults: Faults, count
 def test_a_failed_instance_loses_nothing(seed: int, rate: float) -> None:
     """At least once: what the failed one had not taken, its successor gets; repeats are counted."""
     network = Network(seed, Faults(rate, rate, rate, rate))
-    instances = [ServerPeer(network, f"10.0.1.{i}", origin=100 + i) for i in range(2)]
+    # So small that the failed one's last word is that its window is shut.
+    small = Settings(receive_limit=150_000)
+    instances = [ServerPeer(network, f"10.0.1.{i}", origin=100 + i, settings=small) for i in range(2)]
     public = Source.of("192.0.2.1", 5004)
     alive = list(instances)
 

@@ -297,10 +297,11 @@ void sender_elapsed(struct sender *s, uint64_t now) {
     }
 }
 
-static bool window_open(struct sender *s, const struct outgoing *next) {
+static bool window_open(struct sender *s, const struct outgoing *next, uint64_t now) {
     size_t window = SIZE_MAX, unheard = 0;
     for (int i = 0; i < s->peer_count; i++)
-        if (s->peers[i].window < window) window = s->peers[i].window;
+        if (s->peers[i].window < window && now < s->peers[i].heard_at + HOLDER_SILENCE)
+            window = s->peers[i].window;
     for (uint32_t n = s->first; n != s->next; n++) {
         const struct outgoing *d = find(s, n);
         if (d && d->begun && !d->heard_of) unheard += d->size;
@@ -315,7 +316,7 @@ const uint8_t *sender_next(struct sender *s, size_t *size, uint64_t now) {
         int i = __builtin_ctzll(d->queued);
         if (s->in_flight && s->in_flight + d->sizes[i] > s->window) return NULL;
         if (!d->begun) {
-            if (!window_open(s, d)) {
+            if (!window_open(s, d, now)) {
                 if (s->probe_at == NEVER) s->probe_at = now + sender_timeout(s);
                 return NULL;
             }
