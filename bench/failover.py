@@ -19,6 +19,7 @@ import dipronn
 from bench.lab import Namespace
 from bench.plots import draw_distribution
 from bench.registry import Goal, Result, measurement
+from dipronn import beacon
 from dipronn.demo import bundles
 from dipronn.node import starter
 from dipronn.node.config import NodeConfig

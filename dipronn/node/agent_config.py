@@ -11,8 +11,12 @@ CACHE = Path("/var/cache/dipronn")
 """Guest kernels and base images, which outlive nodes because they take seconds to make."""
 
 
-def agent_config(unit: UnitPlace, *, state: Path, pins: Path, control: str, certs: Path, sharing: int) -> str:
-    """The TOML text.  ``sharing`` processing units are on this host, so each offers its part of it."""
+def agent_config(
+    unit: UnitPlace, *, state: Path, pins: Path, control: str, certs: Path, sharing: int, beacon: float
+) -> str:
+    """The TOML text.  ``sharing`` processing units are on this host, so each offers its part of it.
+
+    ``beacon``: seconds between the unit's beats."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     links = [_link(unit.data_device, DATA_NETWORK, outside=False)]
     if unit.outside_device:
@@ -27,6 +31,7 @@ cache = "{CACHE}"
 [control]
 address = "{control}"
 certs = "{certs}"
+beacon = {beacon}
 
 [resources]
 cpu = {(os.cpu_count() or 1) / sharing}

@@ -23,12 +23,14 @@ DATAPLANES = ("xdp", "p4")
 class NodeConfig:
     """``name`` prefixes every namespace.  Addresses carry their prefix length; one tuple a host.
 
-    ``dataplane``: of distribution and aggregation; with "p4" each is a bmv2 switch.
+    ``dataplane``: of distribution and aggregation; with "p4" each is a bmv2 switch.  ``beacon``: seconds
+    between a unit's beats; longer than on hosts of their own, as all units share the cores of this one.
     """
 
     name: str = "dipronn"
     dataplane: str = "xdp"
     processing_units: int = 2
+    beacon: float = 0.2
     source: tuple[str, ...] = ("192.0.2.10/24", "2001:db8:1::10/64")
     ingress: tuple[str, ...] = ("192.0.2.1/24", "2001:db8:1::1/64")
     egress: tuple[str, ...] = ("198.51.100.1/24", "2001:db8:2::1/64")
@@ -66,6 +68,10 @@ def _check(path: Path, entry: str, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 16:
             return value
         raise BadConfiguration(f"{path}: processing_units must be a number from 1 to 16, not {value!r}")
+    if entry == "beacon":
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0.005 <= value <= 60:
+            return value
+        raise BadConfiguration(f"{path}: beacon must be a number of seconds from 0.005 to 60, not {value!r}")
     if entry == "receivers":
         if isinstance(value, list) and 1 <= len(value) <= 16:
             return tuple(_addresses(path, entry, addresses) for addresses in value)

@@ -97,7 +97,7 @@ async def up(config: NodeConfig, progress: Progress, build: Build = namespaces.b
             await asyncio.to_thread(build, topology)
             certs.make(places.certs, [topology.control_address, *(unit.name for unit in topology.units)])
             progress("starting the control unit and the unit agents")
-            _start_processes(topology, places)
+            _start_processes(config, topology, places)
             await _all_joined(topology, places, progress)
         except BaseException:
             _remove(config.name, lambda _: None)
@@ -121,7 +121,7 @@ def residue(name: str) -> list[str]:
     return left
 
 
-def _start_processes(topology: Topology, places: Places) -> None:
+def _start_processes(config: NodeConfig, topology: Topology, places: Places) -> None:
     python = [sys.executable, "-m"]
     control = [*python, "controller", "--state", str(places.control_state), "--socket", str(places.socket)]
     control += ["--tcp", f"{topology.control_address}:{CONTROL_PORT}", "--certs", str(places.certs)]
@@ -141,10 +141,11 @@ def _start_processes(topology: Topology, places: Places) -> None:
             control=f"{topology.control_address}:{CONTROL_PORT}",
             certs=places.certs,
             sharing=sharing,
+            beacon=config.beacon,
         )
-        config = directory / _AGENT_FILE
-        config.write_text(text, encoding="utf-8")
-        agent = [*python, "vmhost.agent", "--config", str(config)]
+        file = directory / _AGENT_FILE
+        file.write_text(text, encoding="utf-8")
+        agent = [*python, "vmhost.agent", "--config", str(file)]
         processes.start(name, unit.namespace, agent, places.log(unit.name))
 
 

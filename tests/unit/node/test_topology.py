@@ -44,7 +44,7 @@ def test_the_agent_understands_its_configuration(tmp_path: Path) -> None:
     for unit in topology.units:
         file = tmp_path / f"{unit.name}.toml"
         paths = {"state": tmp_path / "state", "pins": tmp_path / "pins", "certs": tmp_path / "certs"}
-        file.write_text(agent_config(unit, control="10.78.0.1:7443", sharing=2, **paths))
+        file.write_text(agent_config(unit, control="10.78.0.1:7443", sharing=2, beacon=0.2, **paths))
         config = read_agent_config(file)
         assert config.unit == unit.name
         devices = {link.device: link.outside for link in config.links}
@@ -121,7 +121,7 @@ def test_a_missing_configuration_file_is_told(tmp_path: Path) -> None:
 def test_the_agents_share_one_host(tmp_path: Path) -> None:
     unit = plan_topology(NodeConfig()).units[0]
     paths = {"state": tmp_path, "pins": tmp_path, "certs": tmp_path}
-    alone = tomllib.loads(agent_config(unit, control="c", sharing=1, **paths))["resources"]
-    shared = tomllib.loads(agent_config(unit, control="c", sharing=2, **paths))["resources"]
+    alone = tomllib.loads(agent_config(unit, control="c", sharing=1, beacon=1, **paths))["resources"]
+    shared = tomllib.loads(agent_config(unit, control="c", sharing=2, beacon=1, **paths))["resources"]
     assert shared["cpu"] == alone["cpu"] / 2
     assert shared["memory"] == alone["memory"] // 2
