@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from controller.limits import Limits
 from controller.located import at
 from controller.placement import Demand, Offer, Placer, Problem
-from controller.placement.admission import Amount
+from controller.placement.admission import Amount, NoRoom
 from controller.placement.agreed import confirmed
 from controller.placement.counting import Shortage, count, with_counts
 from controller.placement.wanted import problem, promised_output
@@ -90,7 +90,13 @@ class Admission:
     ) -> None:
         if not record.entrances:
             self._connect(record, others)
-        record.instances = await self._place(record, others, places)
+        try:
+            record.instances = await self._place(record, others, places)
+        except NoRoom as error:
+            names = [program.name for program in record.program.programs]
+            if error.program in names:
+                error.path = f"programs[{names.index(error.program)}]"
+            raise
         # Compiled now, with ports that nobody has registered yet: what cannot be steered is refused here.
         compile_session(_with_any_ports(record.deployment(self._units.node_units())), self._identifiers)
 
@@ -119,9 +125,12 @@ class Admission:
             offer = Offer(name, total(self._units.known[name]), reserved.get(name, Amount()))
             short = "; ".join(offer.shortfall(Amount(bandwidth_bps=needed.bandwidth_bps)))
             if short:
-                raise InsufficientResources(
-                    f"inputs and outputs need more than {name} can carry:\n  {name}: {short}"
-                )
+                inputs = [one.name for one in record.program.inputs]
+                entering = [one for one in inputs if record.entrances[one].unit == name]
+                with at(f"inputs[{inputs.index(entering[0])}].rate" if entering else "outputs[0]"):
+                    raise InsufficientResources(
+                        f"inputs and outputs need more than {name} can carry:\n  {name}: {short}"
+                    )
 
     async def _place(
         self, record: SessionRecord, others: list[SessionRecord], places: Mapping[str, str] | None

@@ -38,4 +38,7 @@ class Source:
         place = self.places.get(path)
         message, _, rest = str(error).partition("\n")
         rendered = Diagnostic(Severity.ERROR, message, error.path, place).render(self.file_name, self.text)
-        return type(error)("\n".join([rendered, *([rest] if rest else [])]))
+        text = "\n".join([rendered, *([rest] if rest else [])])
+        kind = next(kind for kind in type(error).__mro__ if kind.__module__ == DipronnError.__module__)
+        assert issubclass(kind, DipronnError)
+        return kind(text)

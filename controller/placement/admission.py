@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from dipronn.errors import InsufficientResources
+
 RESOURCES = ("cpu", "memory", "bandwidth", "storage")
 """In the order of ``Amount.whole``."""
 UNLIMITED = 1 << 62
@@ -120,6 +122,14 @@ class Problem:
     with_units: Sequence[tuple[str, str, int]] = ()
 
 
+class NoRoom(InsufficientResources):
+    """``program``: whose instance found none; empty if it was none in particular."""
+
+    def __init__(self, text: str, program: str = "") -> None:
+        super().__init__(text)
+        self.program = program
+
+
 class Placer(Protocol):
     """Pure, and safe to call in a thread."""
 
@@ -130,7 +140,7 @@ class Placer(Protocol):
         """Why the demands do not fit, in lines; empty if they do.  The best place is not looked for."""
 
     def place(self, problem: Problem) -> dict[str, str]:
-        """The unit of every demand by its name, all or none.  Raises InsufficientResources."""
+        """The unit of every demand by its name, all or none.  Raises NoRoom."""
 
 
 def spelled(resource: str, value: int) -> str:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.placement.admission import Problem
-from dipronn.errors import InsufficientResources
+from controller.placement.admission import NoRoom, Problem
 
 
 def confirmed(problem: Problem, places: Mapping[str, str]) -> dict[str, str]:
-    """The same places, all or none.  Raises InsufficientResources."""
+    """The same places, all or none.  Raises NoRoom."""
     offers = {offer.unit: offer for offer in problem.offers}
     for demand in problem.demands:
         unit = places[demand.name]
         if unit not in offers:
-            raise InsufficientResources(f"{demand.name} was offered on {unit}, which is not there any more")
+            raise NoRoom(f"{demand.name} was offered on {unit}, which is not there any more", demand.program)
         if short := offers[unit].lacks(demand):
-            raise InsufficientResources(
-                f"{demand.name} was offered on {unit}, where others came first:\n  {unit}: {'; '.join(short)}"
-            )
+            reason = f"where others came first:\n  {unit}: {'; '.join(short)}"
+            raise NoRoom(f"{demand.name} was offered on {unit}, {reason}", demand.program)
         offers[unit] = offers[unit].reserve(demand.needs_on(unit))
     return dict(places)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.placement.admission import Problem
+from controller.placement.admission import NoRoom, Problem
 from controller.placement.candidates import narrowed
 from controller.placement.exact import search
 from controller.placement.greedy import greedy
@@ -10,7 +10,6 @@ from controller.placement.recreate import recreate
 from controller.placement.refusal import refusal
 from controller.placement.solver import solve
 from controller.placement.table import Placed, Table
-from dipronn.errors import InsufficientResources
 
 SOLVER_SECONDS = 0.08
 _SEARCH_SECONDS = 2.0
@@ -38,7 +37,7 @@ class BestPlacer:
         return table.named(best) if proven and best is not None else None
 
     def shortage(self, problem: Problem) -> str:
-        return "" if _first(problem)[1] is not None else refusal(problem, proven=False)
+        return "" if _first(problem)[1] is not None else refusal(problem, proven=False).text
 
     def place(self, problem: Problem) -> dict[str, str]:
         table, start = _first(problem)
@@ -51,7 +50,8 @@ class BestPlacer:
         if all(table.fits_somewhere(demand) for demand in range(len(table.near))):
             best, proven = solve(table, None, _SEARCH_SECONDS)
         if best is None:
-            raise InsufficientResources(refusal(problem, proven))
+            why = refusal(problem, proven)
+            raise NoRoom(why.text, why.program)
         return table.named(best)
 
 

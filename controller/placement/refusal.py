@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from controller.placement.admission import RESOURCES, UNLIMITED, Demand, Offer, Problem, spelled
 
@@ -10,18 +11,27 @@ _SHOWN = 20
 """Units in a refusal; a node may have hundreds."""
 
 
-def refusal(problem: Problem, proven: bool) -> str:
+@dataclass(frozen=True)
+class Refusal:
+    """``program``: whose instance found no room; empty if it was none in particular."""
+
+    text: str
+    program: str
+
+
+def refusal(problem: Problem, proven: bool) -> Refusal:
     """The arithmetic of the first demand that finds no room; ``proven``: no placement at all exists."""
     for demand in problem.demands:
         if not any(_fits(demand, offer) for offer in problem.offers):
-            return "\n".join(_about(demand, problem.offers))
+            return Refusal("\n".join(_about(demand, problem.offers)), demand.program)
+    program = ""
     offers = {offer.unit: offer for offer in problem.offers}
     placed: dict[str, str] = {}
     lines: list[str] = []
     for demand in problem.demands:
         fitting = [offer for offer in offers.values() if _fits(demand, offer)]
         if not fitting:
-            lines = _about(demand, list(offers.values()))
+            lines, program = _about(demand, list(offers.values())), demand.program
             break
         chosen = fitting[0]
         offers[chosen.unit] = chosen.reserve(demand.needs_on(chosen.unit))
@@ -35,7 +45,7 @@ def refusal(problem: Problem, proven: bool) -> str:
     lines += _in_all(problem)
     if not proven:
         lines.append("  other placements were not all tried; a smaller session or fewer instances may fit")
-    return "\n".join(lines)
+    return Refusal("\n".join(lines), program)
 
 
 def _about(demand: Demand, offers: Sequence[Offer]) -> list[str]:
