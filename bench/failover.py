@@ -73,7 +73,7 @@ async def last_misdirected(dataplane: str, kills: int, listen: float = LISTEN_SE
     ``listen``: seconds from a death to the unit's return; what is later is not seen.
     """
     name = f"bench{os.getpid()}"
-    await starter.up(NodeConfig(name=name, dataplane=dataplane), lambda _: None)
+    await starter.up(NodeConfig(name=name, dataplane=dataplane, beacon=beacon.INTERVAL), lambda _: None)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             seal = [bundle for bundle in bundles.DEMO_BUNDLES if bundle.name == "seal"]
