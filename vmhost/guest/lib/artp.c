@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sockets, connections, and their beginning and end (docs/artp.md, section 5). */
+ * What programs call (artp.h); while one call waits, all endpoints are served. */
 #define _GNU_SOURCE
 #include "artp_internal.h"
 
@@ -9,76 +9,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MAX_ENDS 64
-#define MAX_CONNECTIONS 256
-#define MAX_ORIGINS 8
-#define BATCH 64
-#define KEEP_ALIVE (20 * SECOND)
-#define SILENCE (60 * SECOND)
-#define MAX_CLOSES 5
-#define CLOSED_LIFETIME (60 * SECOND)
-#define REMEMBERED_CLOSED 256
-#define RESETS_PER_SECOND 100
-
-enum role { CLIENT, ACCEPTED, GROUP_SENDER, GROUP_RECEIVER };
-enum state { OPENING, OPEN, CLOSING, CLOSED };
-enum { UNKNOWN_OPTION = 1, NO_CONNECTION, LIMIT, TOO_LARGE, TIMEOUT, ENDING };
-
-struct artp_connection {
-    struct artp_connection *next;
-    struct artp *end;
-    enum role role;
-    enum state state;
-    int error; /* why it is closed; 0 if asked to */
-    uint64_t number;
-    uint32_t origin;
-    struct sockaddr_storage peer;
-    socklen_t peer_size;
-    struct receiver *receivers[MAX_ORIGINS];
-    int receiver_count;
-    struct sender sender;
-    uint64_t heard_at, sent_at, ask_at; /* ask_at: when HELLO or CLOSE is due */
-    int asked, answers;
-};
-
-struct artp {
-    int socket;
-    bool accepts, has_group_key;
-    uint8_t key[ARTP_KEY_BYTES], group_key[ARTP_KEY_BYTES];
-    uint32_t session, origin;
-    size_t room;
-    struct budget budget;
-    struct artp_connection *connections;
-    int connection_count;
-    struct {
-        uint64_t number, until;
-    } closed[REMEMBERED_CLOSED];
-    int closed_next;
-    uint64_t resets_at;
-    int resets;
-    bool full; /* the socket takes no more just now */
-};
 
 static struct artp *ends[MAX_ENDS];
 static int end_count;
-static bool happened; /* something that a waiting call may wait for */
-
-static uint64_t microseconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * SECOND + t.tv_nsec / 1000;
-}
-
-static uint32_t random_origin(void) {
-    uint32_t origin = 0;
-    while (!origin)
-        if (getrandom(&origin, sizeof origin, 0) != sizeof origin) origin = 0;
-    return origin;
-}
 
 struct artp *artp_open(int socket, const struct artp_settings *settings) {
     if (end_count == MAX_ENDS) {
@@ -98,312 +34,11 @@ struct artp *artp_open(int socket, const struct artp_settings *settings) {
     if (settings->key) memcpy(end->key, settings->key, ARTP_KEY_BYTES);
     if (settings->group_key) memcpy(end->group_key, settings->group_key, ARTP_KEY_BYTES);
     end->session = settings->session;
-    end->origin = random_origin();
+    end->origin = artp_random_origin();
     end->room = (settings->mtu ? settings->mtu : 1500) - (own.ss_family == AF_INET6 ? 48 : 28);
     end->budget.limit = settings->memory ? settings->memory : 1 << 20;
     ends[end_count++] = end;
     return end;
-}
-
-static struct artp_connection *add(struct artp *end, enum role role, uint64_t number, uint32_t origin,
-                                   const struct sockaddr *peer, socklen_t peer_size, int copies) {
-    struct artp_connection *c = calloc(1, sizeof *c);
-    if (!c) return NULL;
-    *c = (struct artp_connection){.next = end->connections,
-                                  .end = end,
-                                  .role = role,
-                                  .state = number ? OPEN : OPENING,
-                                  .number = number,
-                                  .origin = origin,
-                                  .peer_size = peer_size};
-    memcpy(&c->peer, peer, peer_size);
-    c->heard_at = c->sent_at = microseconds();
-    c->ask_at = number ? NEVER : c->heard_at;
-    sender_init(&c->sender, end->room, copies);
-    end->connections = c;
-    end->connection_count++;
-    return c;
-}
-
-static void forget(struct artp_connection *c) {
-    struct artp *end = c->end;
-    struct artp_connection **at = &end->connections;
-    while (*at != c)
-        at = &(*at)->next;
-    *at = c->next;
-    end->connection_count--;
-    for (int i = 0; i < c->receiver_count; i++)
-        receiver_free(c->receivers[i], &end->budget);
-    sender_free(&c->sender);
-    free(c);
-}
-
-static void finish(struct artp_connection *c, int error) {
-    if (c->state == CLOSED) return;
-    c->state = CLOSED;
-    c->error = error;
-    happened = true;
-    int i = c->end->closed_next++ % REMEMBERED_CLOSED;
-    c->end->closed[i].number = c->number;
-    c->end->closed[i].until = microseconds() + CLOSED_LIFETIME;
-}
-
-/* ---- sending ---- */
-
-static void put(struct artp *end, const uint8_t *packet, size_t size, const void *to, socklen_t to_size) {
-    if (sendto(end->socket, packet, size, MSG_DONTWAIT | MSG_NOSIGNAL, to, to_size) < 0 &&
-        (errno == EAGAIN || errno == ENOBUFS))
-        end->full = true; /* this one is lost, as in a full queue of the network */
-}
-
-static void send_packet(struct artp_connection *c, struct artp_packet p) {
-    uint8_t packet[ARTP_OWN_HEADER + 8 + ARTP_MAX_ENTRIES * ARTP_ENTRY];
-    p.session = c->end->session;
-    p.connection = c->number;
-    p.origin = c->origin;
-    put(c->end, packet, artp_build(packet, &p), &c->peer, c->peer_size);
-    c->sent_at = microseconds();
-}
-
-static void send_reset(struct artp *end, uint64_t number, uint32_t origin, int reason, const void *to,
-                       socklen_t size) {
-    uint8_t packet[ARTP_OWN_HEADER + 1], body = reason;
-    struct artp_packet p = {.type = ARTP_RESET,
-                            .session = end->session,
-                            .connection = number,
-                            .origin = origin,
-                            .payload = &body,
-                            .size = 1};
-    uint64_t now = microseconds();
-    if (now - end->resets_at >= SECOND) end->resets_at = now, end->resets = 0;
-    if (end->resets++ < RESETS_PER_SECOND) put(end, packet, artp_build(packet, &p), to, size);
-}
-
-/* Whether HELLO or CLOSE is due; sets when it will be again. */
-static bool ask_due(struct artp_connection *c, uint64_t now) {
-    if (now < c->ask_at) return false;
-    uint64_t wait = c->state == OPENING ? SECOND / 2 : sender_timeout(&c->sender);
-    c->ask_at = now + sooner(SECOND, wait << (c->asked < 8 ? c->asked : 8));
-    c->asked++;
-    return true;
-}
-
-static void transmit(struct artp_connection *c, uint64_t now) {
-    static const uint8_t ask[1] = {0};
-    uint8_t body[8 + ARTP_MAX_ENTRIES * ARTP_ENTRY];
-    if (c->state == CLOSED) return;
-    if (c->state != OPENING && now >= c->heard_at + SILENCE &&
-        !(c->role == GROUP_SENDER && sender_idle(&c->sender))) {
-        send_reset(c->end, c->number, c->origin, TIMEOUT, &c->peer, c->peer_size);
-        finish(c, ETIMEDOUT);
-        return;
-    }
-    if (c->state == OPENING) {
-        if (ask_due(c, now)) send_packet(c, (struct artp_packet){.type = ARTP_HELLO});
-        return;
-    }
-    for (int i = 0; i < c->receiver_count; i++) {
-        struct receiver *r = c->receivers[i];
-        receiver_expire(r, &c->end->budget, now);
-        size_t size = receiver_ack(r, &c->end->budget, body, now);
-        if (size)
-            send_packet(c, (struct artp_packet){.type = ARTP_ACK,
-                                                .flags = ARTP_CHOSEN,
-                                                .instance = r->instance,
-                                                .payload = body,
-                                                .size = size});
-    }
-    sender_elapsed(&c->sender, now);
-    uint32_t number;
-    while (sender_question(&c->sender, &number, now))
-        send_packet(c, (struct artp_packet){.type = ARTP_PING, .datagram = number});
-    const uint8_t *packet;
-    size_t size;
-    while (!c->end->full && (packet = sender_next(&c->sender, &size, now))) {
-        put(c->end, packet, size, &c->peer, c->peer_size);
-        c->sent_at = now;
-    }
-    if (c->state == CLOSING && sender_idle(&c->sender)) {
-        if (c->asked >= MAX_CLOSES && now >= c->ask_at) {
-            finish(c, 0);
-        } else if (ask_due(c, now)) {
-            uint8_t opener = c->role == CLIENT || c->role == GROUP_SENDER ? ARTP_CONTROL : 0;
-            send_packet(c,
-                        (struct artp_packet){.type = ARTP_CLOSE, .flags = opener, .payload = ask, .size = 1});
-        }
-    } else if (c->role != GROUP_RECEIVER && now >= c->sent_at + KEEP_ALIVE) {
-        send_packet(c, (struct artp_packet){.type = ARTP_PING, .datagram = c->sender.next});
-    }
-}
-
-static uint64_t deadline(const struct artp_connection *c) {
-    if (c->state == CLOSED) return NEVER;
-    if (c->state == OPENING) return c->ask_at;
-    uint64_t at = sender_deadline(&c->sender);
-    for (int i = 0; i < c->receiver_count; i++)
-        at = sooner(at, receiver_deadline(c->receivers[i]));
-    if (c->state == CLOSING && sender_idle(&c->sender)) at = sooner(at, c->ask_at);
-    if (c->role != GROUP_RECEIVER) at = sooner(at, c->sent_at + KEEP_ALIVE);
-    if (!(c->role == GROUP_SENDER && sender_idle(&c->sender))) at = sooner(at, c->heard_at + SILENCE);
-    return at;
-}
-
-/* ---- receiving ---- */
-
-static struct receiver *receiver_of(struct artp_connection *c, uint32_t origin) {
-    for (int i = 0; i < c->receiver_count; i++)
-        if (c->receivers[i]->origin == origin) return c->receivers[i];
-    int most = c->role == ACCEPTED || c->role == GROUP_RECEIVER ? 1 : MAX_ORIGINS;
-    if (c->receiver_count == most) return NULL;
-    struct receiver *r = receiver_new(origin, &c->end->budget);
-    if (r) c->receivers[c->receiver_count++] = r;
-    return r;
-}
-
-static bool has_unknown_option(const struct artp_packet *p) {
-    for (const uint8_t *at = p->options; at < p->options + p->options_size; at += 2 + at[1])
-        if (at[0] & 0x80) return true;
-    return false;
-}
-
-static void handle(struct artp_connection *c, const struct artp_packet *p, uint64_t now) {
-    if (c->state == CLOSED) return;
-    c->heard_at = now;
-    struct receiver *r;
-    switch (p->type) {
-    case ARTP_DATA:
-        if (has_unknown_option(p)) {
-            send_reset(c->end, c->number, c->origin, UNKNOWN_OPTION, &c->peer, c->peer_size);
-            finish(c, EPROTO);
-        } else if ((r = receiver_of(c, p->origin))) {
-            receiver_accept(r, &c->end->budget, p, now);
-        }
-        break;
-    case ARTP_ACK:
-        if (artp_get32(p->payload) == c->origin) sender_acknowledged(&c->sender, p->origin, p, now);
-        break;
-    case ARTP_PING:
-        if ((r = receiver_of(c, p->origin))) {
-            r->instance = p->instance;
-            receiver_ask(r, p->datagram, now);
-        }
-        break;
-    case ARTP_CLOSE:
-        if (!p->payload[0]) {
-            static const uint8_t answer[1] = {1};
-            send_packet(c, (struct artp_packet){.type = ARTP_CLOSE,
-                                                .flags = p->flags & ARTP_CONTROL ? 0 : ARTP_CHOSEN,
-                                                .instance = p->instance,
-                                                .payload = answer,
-                                                .size = 1});
-            finish(c, EPIPE);
-        } else if (c->state == CLOSING && ++c->answers >= c->sender.copies) {
-            finish(c, 0);
-        }
-        break;
-    case ARTP_RESET:
-        finish(c, ECONNRESET);
-    }
-}
-
-static bool was_closed(const struct artp *end, uint64_t number, uint64_t now) {
-    for (int i = 0; i < REMEMBERED_CLOSED; i++)
-        if (end->closed[i].number == number && now < end->closed[i].until) return true;
-    return false;
-}
-
-/* A packet of no connection that is known here. */
-static void meet(struct artp *end, const struct artp_packet *p, const struct sockaddr *from, socklen_t size,
-                 uint64_t now) {
-    uint8_t packet[ARTP_OWN_HEADER + 8 + ARTP_ENTRY], body[8 + ARTP_ENTRY] = {0};
-    if (p->type == ARTP_COOKIE || p->type == ARTP_RESET || p->session != end->session) return;
-    uint64_t own = end->accepts ? artp_client_cookie(end->key, p->session, p->origin, from) : 0;
-    struct artp_packet answer = {
-        .type = ARTP_COOKIE, .session = p->session, .connection = own, .origin = p->origin};
-    if (p->type == ARTP_HELLO) {
-        if (own) put(end, packet, artp_build(packet, &answer), from, size);
-        return;
-    }
-    enum role role = ACCEPTED;
-    if (!own || p->connection != own) {
-        role = GROUP_RECEIVER;
-        if (!end->has_group_key ||
-            p->connection != artp_group_cookie(end->group_key, p->session, p->origin)) {
-            send_reset(end, p->connection, 0, NO_CONNECTION, from, size);
-            return;
-        }
-    }
-    answer.connection = p->connection;
-    answer.origin = end->origin;
-    answer.instance = p->instance;
-    answer.payload = body;
-    if (p->type == ARTP_CLOSE && !p->payload[0]) {
-        answer.type = ARTP_CLOSE;
-        answer.flags = p->flags & ARTP_CONTROL ? 0 : ARTP_CHOSEN;
-        answer.size = 1;
-        body[0] = 1;
-        put(end, packet, artp_build(packet, &answer), from, size);
-    } else if (was_closed(end, p->connection, now)) {
-        send_reset(end, p->connection, 0, NO_CONNECTION, from, size);
-    } else if (p->type == ARTP_PING) {
-        answer.type = ARTP_ACK;
-        answer.flags = ARTP_CHOSEN;
-        answer.size = sizeof body;
-        artp_put32(body, p->origin);
-        artp_put32(body + 4, end->budget.limit - end->budget.used);
-        artp_put32(body + 8, p->datagram);
-        put(end, packet, artp_build(packet, &answer), from, size);
-    } else if (p->type == ARTP_DATA) {
-        struct artp_connection *c = NULL;
-        if (end->connection_count < MAX_CONNECTIONS)
-            c = add(end, role, p->connection, end->origin, from, size, 1);
-        if (c)
-            handle(c, p, now);
-        else
-            send_reset(end, p->connection, 0, LIMIT, from, size);
-    }
-}
-
-static bool same_source(const struct artp_connection *c, const struct sockaddr *from) {
-    if (c->role == GROUP_SENDER || c->role == GROUP_RECEIVER) return true;
-    const struct sockaddr_in *a4 = (const void *)&c->peer, *b4 = (const void *)from;
-    const struct sockaddr_in6 *a6 = (const void *)&c->peer, *b6 = (const void *)from;
-    if (from->sa_family != c->peer.ss_family) return false;
-    if (from->sa_family == AF_INET)
-        return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-    return a6->sin6_port == b6->sin6_port && !memcmp(&a6->sin6_addr, &b6->sin6_addr, 16);
-}
-
-static void read_packets(struct artp *end) {
-    static uint8_t data[65536];
-    for (int i = 0; i < BATCH; i++) {
-        struct sockaddr_storage from;
-        socklen_t from_size = sizeof from;
-        ssize_t size = recvfrom(end->socket, data, sizeof data, MSG_DONTWAIT, (void *)&from, &from_size);
-        if (size < 0) return;
-        happened = true;
-        struct artp_packet p;
-        if (artp_parse(data, size, &p)) continue;
-        uint64_t now = microseconds();
-        struct artp_connection *c = end->connections;
-        if (p.type == ARTP_COOKIE) {
-            while (c && !(c->state == OPENING && c->origin == p.origin && p.session == end->session))
-                c = c->next;
-            if (c) {
-                c->number = p.connection;
-                c->state = OPEN;
-                c->ask_at = NEVER;
-                c->heard_at = now;
-            }
-            continue;
-        }
-        while (c && c->number != p.connection)
-            c = c->next;
-        if (!c || p.type == ARTP_HELLO)
-            meet(end, &p, (const void *)&from, from_size, now);
-        else if (same_source(c, (const void *)&from) && p.session == end->session)
-            handle(c, &p, now);
-    }
 }
 
 /* Do what is due everywhere; when to come back. */
@@ -411,20 +46,20 @@ static uint64_t work(void) {
     uint64_t at = NEVER;
     for (int i = 0; i < end_count; i++) {
         ends[i]->full = false;
-        read_packets(ends[i]);
-        uint64_t now = microseconds();
+        artp_read(ends[i]);
+        uint64_t now = artp_now();
         for (struct artp_connection *c = ends[i]->connections; c; c = c->next) {
-            transmit(c, now);
-            at = sooner(at, deadline(c));
+            artp_connection_transmit(c, now);
+            at = sooner(at, artp_connection_deadline(c));
         }
     }
     return at;
 }
 
 void artp_serve(int milliseconds) {
-    happened = false;
-    uint64_t at = work(), now = microseconds();
-    if (happened) return;
+    artp_happened = false;
+    uint64_t at = work(), now = artp_now();
+    if (artp_happened) return;
     if (milliseconds >= 0) at = sooner(at, now + milliseconds * MILLISECOND);
     if (at <= now) return;
     struct pollfd polled[MAX_ENDS];
@@ -434,18 +69,16 @@ void artp_serve(int milliseconds) {
     if (ppoll(polled, end_count, at == NEVER ? NULL : &wait, NULL) > 0) work();
 }
 
-/* ---- the program's side ---- */
-
 struct artp_connection *artp_connect(struct artp *end, const struct sockaddr *to, socklen_t size,
                                      int seconds) {
-    struct artp_connection *c = add(end, CLIENT, 0, random_origin(), to, size, 1);
+    struct artp_connection *c = artp_connection_add(end, CLIENT, 0, artp_random_origin(), to, size, 1);
     if (!c) return NULL;
-    uint64_t until = microseconds() + seconds * SECOND;
-    while (c->state == OPENING && microseconds() < until)
-        artp_serve((until - microseconds()) / MILLISECOND + 1);
+    uint64_t until = artp_now() + seconds * SECOND;
+    while (c->state == OPENING && artp_now() < until)
+        artp_serve((until - artp_now()) / MILLISECOND + 1);
     if (c->state == OPEN) return c;
     int error = c->state == CLOSED ? c->error : ETIMEDOUT;
-    forget(c);
+    artp_connection_forget(c);
     errno = error;
     return NULL;
 }
@@ -455,22 +88,23 @@ struct artp_connection *artp_group(struct artp *end, const struct sockaddr *to, 
         errno = EINVAL;
         return NULL;
     }
-    uint32_t origin = random_origin();
+    uint32_t origin = artp_random_origin();
     uint64_t number = artp_group_cookie(end->group_key, end->session, origin);
-    return add(end, GROUP_SENDER, number, origin, to, size, copies);
+    return artp_connection_add(end, GROUP_SENDER, number, origin, to, size, copies);
 }
 
 static struct incoming *take(struct artp *end, struct artp_connection **from) {
     for (struct artp_connection *c = end->connections, *next; c; c = next) {
         next = c->next;
         for (int i = 0; i < c->receiver_count; i++) {
-            struct incoming *d = receiver_take(c->receivers[i], &end->budget, microseconds());
+            struct incoming *d = artp_receiver_take(c->receivers[i], &end->budget, artp_now());
             if (!d) continue;
             *from = c;
             return d;
         }
         /* Those that were accepted are nobody's once they are over and read. */
-        if (c->state == CLOSED && (c->role == ACCEPTED || c->role == GROUP_RECEIVER)) forget(c);
+        if (c->state == CLOSED && (c->role == ACCEPTED || c->role == GROUP_RECEIVER))
+            artp_connection_forget(c);
     }
     return NULL;
 }
@@ -500,7 +134,7 @@ ssize_t artp_receive(struct artp *end, void *buffer, size_t size, struct artp_in
         *info = d->info;
         info->connection = from;
     }
-    incoming_free(d);
+    artp_incoming_free(d);
     if (cut) errno = EMSGSIZE;
     return cut ? -1 : (ssize_t)done;
 }
@@ -518,7 +152,7 @@ int artp_send(struct artp_connection *c, const void *data, size_t size, const st
         errno = size > ARTP_MAX_DATAGRAM ? EMSGSIZE : EINVAL;
         return -1;
     }
-    while (c->state == OPEN && !sender_has_room(&c->sender, size))
+    while (c->state == OPEN && !artp_sender_has_room(&c->sender, size))
         artp_serve(-1);
     if (outcome(c)) return -1;
     struct artp_packet pattern = {
@@ -530,7 +164,7 @@ int artp_send(struct artp_connection *c, const void *data, size_t size, const st
         .instance = how->chosen ? how->instance : 0,
         .order = how->ordered ? how->order : 0,
     };
-    if (!sender_add(&c->sender, &pattern, data, size)) {
+    if (!artp_sender_add(&c->sender, &pattern, data, size)) {
         errno = ENOMEM;
         return -1;
     }
@@ -539,28 +173,28 @@ int artp_send(struct artp_connection *c, const void *data, size_t size, const st
 }
 
 int artp_flush(struct artp_connection *c) {
-    while (c->state == OPEN && !sender_idle(&c->sender))
+    while (c->state == OPEN && !artp_sender_idle(&c->sender))
         artp_serve(-1);
-    return sender_idle(&c->sender) ? 0 : outcome(c);
+    return artp_sender_idle(&c->sender) ? 0 : outcome(c);
 }
 
 int artp_close(struct artp_connection *c) {
     if (c->state == OPEN) {
         c->state = CLOSING;
-        c->ask_at = microseconds();
+        c->ask_at = artp_now();
         c->asked = 0;
     }
     while (c->state == CLOSING)
         artp_serve(-1);
-    int error = sender_idle(&c->sender) ? 0 : c->error;
-    forget(c);
+    int error = artp_sender_idle(&c->sender) ? 0 : c->error;
+    artp_connection_forget(c);
     errno = error;
     return error ? -1 : 0;
 }
 
 void artp_end(struct artp *end) {
     while (end->connections)
-        forget(end->connections);
+        artp_connection_forget(end->connections);
     for (int i = 0; i < end_count; i++)
         if (ends[i] == end) ends[i] = ends[--end_count];
     close(end->socket);

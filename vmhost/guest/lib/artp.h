@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ARTP for C programs, in a guest or outside (docs/artp.md). Compile with artp.c, artp_receiver.c,
- * artp_sender.c, artp_wire.c and artp_mac.c; nothing else is needed.
+ * ARTP for C programs, in a guest or outside (docs/artp.md). Compile with artp*.c; nothing else is needed.
  *
  *     struct artp *in = artp_open(socket, &(struct artp_settings){.key = key});
  *     for (;;) {

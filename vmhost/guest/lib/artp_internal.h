@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Both halves of a connection, without sockets; times in microseconds. The Python package artp has the same
- * parts and the reasons for their rules. */
+ * The parts of an endpoint; times in microseconds. The Python package artp has the same parts, and the
+ * reasons for their rules. */
 #ifndef ARTP_INTERNAL_H
 #define ARTP_INTERNAL_H
 
@@ -56,17 +56,17 @@ struct budget {
     size_t limit, used;
 };
 
-struct receiver *receiver_new(uint32_t origin, const struct budget *budget);
-void receiver_free(struct receiver *, struct budget *);
-void receiver_accept(struct receiver *, struct budget *, const struct artp_packet *, uint64_t now);
+struct receiver *artp_receiver_new(uint32_t origin, const struct budget *budget);
+void artp_receiver_free(struct receiver *, struct budget *);
+void artp_receiver_accept(struct receiver *, struct budget *, const struct artp_packet *, uint64_t now);
 /* The oldest complete datagram, no longer the receiver's; the caller frees it by incoming_free. */
-struct incoming *receiver_take(struct receiver *, struct budget *, uint64_t now);
-void incoming_free(struct incoming *);
-void receiver_ask(struct receiver *, uint32_t number, uint64_t now);
+struct incoming *artp_receiver_take(struct receiver *, struct budget *, uint64_t now);
+void artp_incoming_free(struct incoming *);
+void artp_receiver_ask(struct receiver *, uint32_t number, uint64_t now);
 /* The payload of an ACK that is due; its size, 0 for none. */
-size_t receiver_ack(struct receiver *, const struct budget *, uint8_t *out, uint64_t now);
-void receiver_expire(struct receiver *, struct budget *, uint64_t now);
-uint64_t receiver_deadline(const struct receiver *);
+size_t artp_receiver_ack(struct receiver *, const struct budget *, uint8_t *out, uint64_t now);
+void artp_receiver_expire(struct receiver *, struct budget *, uint64_t now);
+uint64_t artp_receiver_deadline(const struct receiver *);
 
 /* ---- artp_sender.c ---- */
 
@@ -109,20 +109,79 @@ struct sender {
     uint64_t timeout_at, probe_at, ask_no_sooner;
 };
 
-void sender_init(struct sender *, size_t room, int copies);
-void sender_free(struct sender *);
-bool sender_has_room(const struct sender *, size_t size);
+void artp_sender_init(struct sender *, size_t room, int copies);
+void artp_sender_free(struct sender *);
+bool artp_sender_has_room(const struct sender *, size_t size);
 /* Queue a datagram after the pattern of `packet`; false without memory. */
-bool sender_add(struct sender *, const struct artp_packet *pattern, const uint8_t *data, size_t size);
-bool sender_idle(const struct sender *);
-void sender_acknowledged(struct sender *, uint32_t receiver, const struct artp_packet *ack, uint64_t now);
+bool artp_sender_add(struct sender *, const struct artp_packet *pattern, const uint8_t *data, size_t size);
+bool artp_sender_idle(const struct sender *);
+void artp_sender_acknowledged(struct sender *, uint32_t receiver, const struct artp_packet *ack,
+                              uint64_t now);
 /* Find losses and time-outs. */
-void sender_elapsed(struct sender *, uint64_t now);
+void artp_sender_elapsed(struct sender *, uint64_t now);
 /* The next packet to send, or NULL; it counts as sent. */
-const uint8_t *sender_next(struct sender *, size_t *size, uint64_t now);
+const uint8_t *artp_sender_next(struct sender *, size_t *size, uint64_t now);
 /* Whether to ask by PING after the datagram `*number`. */
-bool sender_question(struct sender *, uint32_t *number, uint64_t now);
-uint64_t sender_timeout(const struct sender *);
-uint64_t sender_deadline(const struct sender *);
+bool artp_sender_question(struct sender *, uint32_t *number, uint64_t now);
+uint64_t artp_sender_timeout(const struct sender *);
+uint64_t artp_sender_deadline(const struct sender *);
+
+/* ---- artp_connection.c ---- */
+
+#define MAX_ORIGINS 8
+#define REMEMBERED_CLOSED 256
+
+enum role { CLIENT, ACCEPTED, GROUP_SENDER, GROUP_RECEIVER };
+enum state { OPENING, OPEN, CLOSING, CLOSED };
+
+struct artp_connection {
+    struct artp_connection *next;
+    struct artp *end;
+    enum role role;
+    enum state state;
+    int error; /* why it is closed; 0 if asked to */
+    uint64_t number;
+    uint32_t origin;
+    struct sockaddr_storage peer;
+    socklen_t peer_size;
+    struct receiver *receivers[MAX_ORIGINS];
+    int receiver_count;
+    struct sender sender;
+    uint64_t heard_at, sent_at, ask_at; /* ask_at: when HELLO or CLOSE is due */
+    int asked, answers;
+};
+
+struct artp {
+    int socket;
+    bool accepts, has_group_key;
+    uint8_t key[ARTP_KEY_BYTES], group_key[ARTP_KEY_BYTES];
+    uint32_t session, origin;
+    size_t room;
+    struct budget budget;
+    struct artp_connection *connections;
+    int connection_count;
+    struct {
+        uint64_t number, until;
+    } closed[REMEMBERED_CLOSED];
+    int closed_next;
+    uint64_t resets_at;
+    int resets;
+    bool full; /* the socket takes no more just now */
+};
+
+/* Something came in or ended: a call that waits looks again. */
+extern bool artp_happened;
+
+uint64_t artp_now(void);
+uint32_t artp_random_origin(void);
+/* A connection of an endpoint; without a number it shakes hands. NULL without memory. */
+struct artp_connection *artp_connection_add(struct artp *, enum role, uint64_t number, uint32_t origin,
+                                            const struct sockaddr *peer, socklen_t, int copies);
+void artp_connection_forget(struct artp_connection *);
+/* Send what is due. */
+void artp_connection_transmit(struct artp_connection *, uint64_t now);
+uint64_t artp_connection_deadline(const struct artp_connection *);
+/* Take in what has come to the endpoint's socket. */
+void artp_read(struct artp *);
 
 #endif

@@ -12,7 +12,7 @@
 #define UNFINISHED_LIFETIME (30 * SECOND)
 #define OVERHEAD 1024
 
-struct receiver *receiver_new(uint32_t origin, const struct budget *budget) {
+struct receiver *artp_receiver_new(uint32_t origin, const struct budget *budget) {
     struct receiver *r = calloc(1, sizeof *r);
     if (!r || !(r->taken = calloc(1, REMEMBERED / 8))) {
         free(r);
@@ -24,7 +24,7 @@ struct receiver *receiver_new(uint32_t origin, const struct budget *budget) {
     return r;
 }
 
-void incoming_free(struct incoming *d) {
+void artp_incoming_free(struct incoming *d) {
     for (int i = 0; i < d->fragments; i++)
         free(d->parts[i]);
     free(d);
@@ -34,10 +34,10 @@ static void drop(struct incoming **at, struct budget *budget) {
     struct incoming *d = *at;
     *at = d->next;
     budget->used -= d->reserved;
-    incoming_free(d);
+    artp_incoming_free(d);
 }
 
-void receiver_free(struct receiver *r, struct budget *budget) {
+void artp_receiver_free(struct receiver *r, struct budget *budget) {
     while (r->unfinished)
         drop(&r->unfinished, budget);
     while (r->complete)
@@ -130,7 +130,8 @@ static bool fits(struct incoming *d, struct budget *budget, const struct artp_pa
     return true;
 }
 
-void receiver_accept(struct receiver *r, struct budget *budget, const struct artp_packet *p, uint64_t now) {
+void artp_receiver_accept(struct receiver *r, struct budget *budget, const struct artp_packet *p,
+                          uint64_t now) {
     r->instance = p->instance;
     if (!advance(r, p->datagram)) return;
     struct incoming **at = find(&r->unfinished, p->datagram), *d = *at;
@@ -163,7 +164,7 @@ void receiver_accept(struct receiver *r, struct budget *budget, const struct art
     *at = d;
 }
 
-struct incoming *receiver_take(struct receiver *r, struct budget *budget, uint64_t now) {
+struct incoming *artp_receiver_take(struct receiver *r, struct budget *budget, uint64_t now) {
     struct incoming *d = r->complete;
     if (!d) return NULL;
     r->complete = d->next;
@@ -177,7 +178,7 @@ struct incoming *receiver_take(struct receiver *r, struct budget *budget, uint64
     return d;
 }
 
-void receiver_ask(struct receiver *r, uint32_t number, uint64_t now) {
+void artp_receiver_ask(struct receiver *r, uint32_t number, uint64_t now) {
     note(r, number, now, now);
     for (uint32_t n = number + 1; n != number + 16; n++)
         if (was_taken(r, n) || *find(&r->complete, n) || *find(&r->unfinished, n)) note(r, n, now, now);
@@ -192,7 +193,7 @@ static struct artp_entry entry_of(struct receiver *r, uint32_t number) {
     return (struct artp_entry){number, taken, taken, taken};
 }
 
-size_t receiver_ack(struct receiver *r, const struct budget *budget, uint8_t *out, uint64_t now) {
+size_t artp_receiver_ack(struct receiver *r, const struct budget *budget, uint8_t *out, uint64_t now) {
     if (r->ack_at > now) return 0;
     r->ack_at = NEVER;
     r->packets = 0;
@@ -211,7 +212,7 @@ size_t receiver_ack(struct receiver *r, const struct budget *budget, uint8_t *ou
     return 8 + ARTP_ENTRY * count;
 }
 
-void receiver_expire(struct receiver *r, struct budget *budget, uint64_t now) {
+void artp_receiver_expire(struct receiver *r, struct budget *budget, uint64_t now) {
     for (struct incoming **at = &r->unfinished; *at;)
         if (now >= (*at)->seen_at + UNFINISHED_LIFETIME)
             drop(at, budget);
@@ -219,7 +220,7 @@ void receiver_expire(struct receiver *r, struct budget *budget, uint64_t now) {
             at = &(*at)->next;
 }
 
-uint64_t receiver_deadline(const struct receiver *r) {
+uint64_t artp_receiver_deadline(const struct receiver *r) {
     uint64_t at = r->ack_at;
     for (const struct incoming *d = r->unfinished; d; d = d->next)
         at = sooner(at, d->seen_at + UNFINISHED_LIFETIME);

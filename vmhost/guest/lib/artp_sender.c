@@ -19,7 +19,7 @@
 #define HOLDER_SILENCE (2 * SECOND)
 #define SILENCE (10 * SECOND)
 
-void sender_init(struct sender *s, size_t room, int copies) {
+void artp_sender_init(struct sender *s, size_t room, int copies) {
     memset(s, 0, sizeof *s);
     s->room = room;
     s->copies = copies;
@@ -35,7 +35,7 @@ static void outgoing_free(struct outgoing *d) {
     free(d);
 }
 
-void sender_free(struct sender *s) {
+void artp_sender_free(struct sender *s) {
     for (int i = 0; i < SPAN; i++)
         if (s->ring[i]) outgoing_free(s->ring[i]);
     memset(s->ring, 0, sizeof s->ring);
@@ -46,15 +46,15 @@ static struct outgoing *find(const struct sender *s, uint32_t number) {
     return d && d->number == number ? d : NULL;
 }
 
-bool sender_idle(const struct sender *s) {
+bool artp_sender_idle(const struct sender *s) {
     return s->first == s->next;
 }
 
-bool sender_has_room(const struct sender *s, size_t size) {
-    return s->next - s->first < SPAN && (sender_idle(s) || s->buffered + size <= SEND_BUFFER);
+bool artp_sender_has_room(const struct sender *s, size_t size) {
+    return s->next - s->first < SPAN && (artp_sender_idle(s) || s->buffered + size <= SEND_BUFFER);
 }
 
-bool sender_add(struct sender *s, const struct artp_packet *pattern, const uint8_t *data, size_t size) {
+bool artp_sender_add(struct sender *s, const struct artp_packet *pattern, const uint8_t *data, size_t size) {
     size_t part = s->room - ARTP_OWN_HEADER;
     int count = size ? (size + part - 1) / part : 1;
     struct outgoing *d = calloc(1, sizeof *d);
@@ -85,7 +85,7 @@ bool sender_add(struct sender *s, const struct artp_packet *pattern, const uint8
 
 /* ---- round trips and the window ---- */
 
-uint64_t sender_timeout(const struct sender *s) {
+uint64_t artp_sender_timeout(const struct sender *s) {
     uint64_t base = INITIAL_RTO;
     if (s->measured) {
         uint64_t four = 4 * s->variance > MILLISECOND ? 4 * s->variance : MILLISECOND;
@@ -131,7 +131,7 @@ static void grow(struct sender *s, size_t size, uint64_t sent_at, size_t under_w
 
 /* Receivers that must have a datagram: those that are silent while others answer are left out. */
 static int needed(const struct sender *s, uint64_t now) {
-    if (s->copies == 1 || sender_idle(s)) return s->copies;
+    if (s->copies == 1 || artp_sender_idle(s)) return s->copies;
     const struct outgoing *oldest = s->ring[s->first % SPAN];
     if (!oldest->begun || now < oldest->begun_at + SILENCE) return s->copies;
     int heard = 0;
@@ -224,7 +224,7 @@ static bool take_entry(struct sender *s, struct outgoing *d, int receiver, struc
         lacks(s, d, receiver, now);
     } else if (bitmap == full || !d->ask_at) {
         d->ask_after =
-            d->ask_at ? sooner(LONGEST_QUESTION, 2 * d->ask_after) : FIRST_QUESTION + sender_timeout(s);
+            d->ask_at ? sooner(LONGEST_QUESTION, 2 * d->ask_after) : FIRST_QUESTION + artp_sender_timeout(s);
         d->asked = 0;
         d->ask_at = now + d->ask_after;
     }
@@ -239,7 +239,8 @@ static int peer_index(struct sender *s, uint32_t origin) {
     return s->peer_count++;
 }
 
-void sender_acknowledged(struct sender *s, uint32_t receiver, const struct artp_packet *ack, uint64_t now) {
+void artp_sender_acknowledged(struct sender *s, uint32_t receiver, const struct artp_packet *ack,
+                              uint64_t now) {
     int index = peer_index(s, receiver);
     if (index < 0) return;
     s->peers[index].heard_at = now;
@@ -252,9 +253,9 @@ void sender_acknowledged(struct sender *s, uint32_t receiver, const struct artp_
     }
     if (progress) {
         s->expiries = 0;
-        s->timeout_at = now + sender_timeout(s);
+        s->timeout_at = now + artp_sender_timeout(s);
     }
-    sender_elapsed(s, now);
+    artp_sender_elapsed(s, now);
 }
 
 /* ---- losses and time ---- */
@@ -266,13 +267,13 @@ static bool overtaken(const struct sender *s, const struct outgoing *d, int frag
     return false;
 }
 
-void sender_elapsed(struct sender *s, uint64_t now) {
+void artp_sender_elapsed(struct sender *s, uint64_t now) {
     bool expired = s->in_flight && now >= s->timeout_at;
     if (expired) {
         s->expiries++;
         reduce(s, s->reduced_at + 1, now);
         if (s->expiries > 1) s->window = MINIMUM_PACKETS * s->room;
-        s->timeout_at = now + sender_timeout(s);
+        s->timeout_at = now + artp_sender_timeout(s);
     }
     for (uint32_t n = s->first; n != s->next; n++) {
         struct outgoing *d = find(s, n);
@@ -309,7 +310,7 @@ static bool window_open(struct sender *s, const struct outgoing *next, uint64_t 
     return unheard + next->size <= window;
 }
 
-const uint8_t *sender_next(struct sender *s, size_t *size, uint64_t now) {
+const uint8_t *artp_sender_next(struct sender *s, size_t *size, uint64_t now) {
     for (uint32_t n = s->first; n != s->next; n++) {
         struct outgoing *d = find(s, n);
         if (!d || !d->queued) continue;
@@ -317,14 +318,14 @@ const uint8_t *sender_next(struct sender *s, size_t *size, uint64_t now) {
         if (s->in_flight && s->in_flight + d->sizes[i] > s->window) return NULL;
         if (!d->begun) {
             if (!window_open(s, d, now)) {
-                if (s->probe_at == NEVER) s->probe_at = now + sender_timeout(s);
+                if (s->probe_at == NEVER) s->probe_at = now + artp_sender_timeout(s);
                 return NULL;
             }
             s->probe_at = NEVER;
             d->begun = true;
             d->begun_at = now;
         }
-        if (!s->in_flight) s->timeout_at = now + sender_timeout(s);
+        if (!s->in_flight) s->timeout_at = now + artp_sender_timeout(s);
         d->queued &= ~(1ull << i);
         d->flying |= 1ull << i;
         d->sent_at[i] = now;
@@ -335,13 +336,13 @@ const uint8_t *sender_next(struct sender *s, size_t *size, uint64_t now) {
     return NULL;
 }
 
-bool sender_question(struct sender *s, uint32_t *number, uint64_t now) {
+bool artp_sender_question(struct sender *s, uint32_t *number, uint64_t now) {
     bool probing = now >= s->probe_at, asking = now >= s->ask_no_sooner;
     for (uint32_t n = s->first; n != s->next && (probing || asking); n++) {
         struct outgoing *d = find(s, n);
         if (!d) continue;
         if (probing && !d->begun) {
-            s->probe_at = now + sooner(LONGEST_QUESTION, 2 * sender_timeout(s));
+            s->probe_at = now + sooner(LONGEST_QUESTION, 2 * artp_sender_timeout(s));
             *number = n;
             return true;
         }
@@ -351,16 +352,16 @@ bool sender_question(struct sender *s, uint32_t *number, uint64_t now) {
             continue;
         }
         d->ask_at = now + d->ask_after;
-        s->ask_no_sooner = now + sender_timeout(s) / 8;
+        s->ask_no_sooner = now + artp_sender_timeout(s) / 8;
         *number = n;
         return true;
     }
     return false;
 }
 
-uint64_t sender_deadline(const struct sender *s) {
+uint64_t artp_sender_deadline(const struct sender *s) {
     uint64_t at = s->in_flight ? s->timeout_at : NEVER;
-    if (!sender_idle(s)) at = sooner(at, s->probe_at);
+    if (!artp_sender_idle(s)) at = sooner(at, s->probe_at);
     for (uint32_t n = s->first; n != s->next; n++) {
         const struct outgoing *d = find(s, n);
         if (!d) continue;
