@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 
 from controller.drivers.p4runtime.apply import Change
 from controller.drivers.p4runtime.switch import Switch
-from controller.steering.model import Mac, Tables
+from controller.steering.model import Mac, Selector, Tables
+from controller.steering.oracle import Oracle
 from dipronn.errors import Unavailable
 from dipronn.v1 import unit_pb2
 from tests.fake_switch.server import FakeSwitch
-from tests.system.switch_agent.conftest import LAN_MAC, PIPELINE, AnySwitch, Edge, Network
-from tests.system.switch_agent.rows import base, random_session, resolved, slice_
+from tests.system.switch_agent.conftest import LAN_MAC, LAN_PORT, PIPELINE, AnySwitch, Edge, Network
+from tests.system.switch_agent.rows import base, public, random_session, resolved, slice_
 
 pytestmark = pytest.mark.timeout(180)
 
 STEPS = 20
+_MARK = b"to be compared"
 RECEIVER_MAC = Mac.parse("02:00:00:00:00:10")
 DEEDS = ("remove", "alive", "restart switch", "restart agent", "kill agent", "steal")
 
@@ -143,6 +149,35 @@ async def test_what_is_read_back_is_what_is_desired(
             await edge.until(lambda wanted=wanted: edge.has() == wanted)  # type: ignore[misc]
         except TimeoutError:
             assert edge.has() == wanted, story
+    if not isinstance(edge.switch, FakeSwitch):
+        assert await edge.control.order(unit_pb2.SetAlive(unit=1, alive=True)) == ""
+        await _packets_agree_with_the_oracle(edge, network, sessions, story)
+
+
+async def _packets_agree_with_the_oracle(
+    edge: Edge, network: Network, sessions: Mapping[int, Tables], story: object
+) -> None:
+    """A packet into each session, but for those that take turns: how many came before is not known."""
+    rows = Tables(link={link.key: link.row for link in edge.config.links})
+    rows.merge(base())
+    for each in sessions.values():
+        rows.merge(each)
+    oracle, expected = Oracle(rows), Counter[tuple[int, bytes]]()
+    for number in sessions:
+        packet = Ether(src="02:00:00:00:00:20", dst=str(LAN_MAC)) / IP(src="192.0.2.20", dst="192.0.2.1")
+        frame = bytes(packet / UDP(sport=4321, dport=public(number).port) / _MARK)
+        emissions = oracle.receive("lan0", frame, 0.0).emissions
+        channels = [rows.channel[each.channel] for each in emissions if each.channel is not None]
+        if all(channel.selector != Selector.COUNTER for channel in channels):
+            expected.update((edge.config.ports.number(each.device), each.frame) for each in emissions)
+            network.send(LAN_PORT, frame)
+
+    def arrived() -> Counter[tuple[int, bytes]]:
+        return Counter(each for each in network.arrived if each[1].endswith(_MARK))
+
+    with contextlib.suppress(TimeoutError):
+        await edge.until(lambda: arrived() == expected)
+    assert arrived() == expected, story
 
 
 async def _steal(edge: Edge) -> None:
