@@ -103,6 +103,29 @@ def test_parameters_reach_a_program_by_its_environment_and_by_resolve(
     assert json.loads(told) == {"environment": expected, "resolved": expected}
 
 
+@pytest.mark.req("D21")
+@pytest.mark.req("D51")
+def test_an_offer_of_the_node_is_taken_and_carries_traffic(node: NodeUnderTest, tmp_path: Path) -> None:
+    text = HELLO.read_text().replace("needs cpu 0.1", "parallelizable 1..2; needs cpu 0.1")
+    (tmp_path / "hello.dpn").write_text(text)
+    shutil.copytree(HELLO.parent / "greet", tmp_path / "greet")
+    file = str(tmp_path / "hello.dpn")
+    offer = node.json("session", "negotiate", file, "--valid-for", "300")
+    assert offer["programs"][0]["least"] == 1 and 1 <= offer["programs"][0]["instances"] <= 2
+    assert node.json("session", "list") == [] and vms(node) == []
+    established = node.dipronn("session", "establish", file, "--offer", offer["id"], "--json")
+    try:
+        assert established.returncode == 0, established.stderr
+        places = [(each["program"], each["index"], each["unit"]) for each in offer["instances"]]
+        running = json.loads(established.stdout)["instances"]
+        assert [(each["program"], each["index"], each["unit"]) for each in running] == places
+        receiver = node.traffic("receiver1", "receive", *RECEIVER, "2")
+        node.traffic("source", "send", *INPUT, "20", "100").result()
+        assert sorted(receiver.result()["received"]) == sorted(f"Hello, {number}" for number in range(20))
+    finally:
+        node.dipronn("session", "close", "hello")
+
+
 def test_a_second_node_of_the_name_is_refused(node: NodeUnderTest, tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text(f'name = "{node.name}"\n')
