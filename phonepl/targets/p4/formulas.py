@@ -96,6 +96,8 @@ def _divided(operator: str, left: str, divisor: int, bits: int, may_be_negative:
     """By a constant: a product with its reciprocal in twice as many bits and one more width of fraction."""
     size = abs(divisor)
     zero = literal(0, bits)
+    if not size:  # so it is never executed: a test before it has failed
+        return zero
     negative = f"((int<{bits}>){left} < 0)"
     magnitude = f"({negative} ? {zero} - {left} : {left})" if may_be_negative else left
     if size & (size - 1) == 0:

@@ -10,7 +10,7 @@ MAXIMUM_FRONT = 512
 """Bytes that a packet may have in front of its part of the arrived one: what bmv2 reserves for them."""
 WIDEST = 256
 """Bytes of the widest field: p4c computes with at most 2048 bits."""
-STATEMENTS = 4_000
+STATEMENTS = 2_000
 """Statements of a method once its loops are unrolled and its paths are parted."""
 COPIED = 400
 """Statements of a method up to which what is jumped to is copied instead."""

@@ -26,7 +26,7 @@ class Strings(Writer):
         else:
             pieces = self._from(source, begin, most)
         most = sum(piece.length for piece in pieces)
-        if length.value is not None:
+        if length.value is not None or not most:  # nothing is left where a test before it has failed
             return Text.static(pieces)
         length = self.atom("n", length)
         return Text((self._cut(pieces, most, length),), length)
