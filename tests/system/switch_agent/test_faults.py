@@ -83,7 +83,7 @@ def faults(switch: AnySwitch, monkeypatch: pytest.MonkeyPatch) -> Faults:
 @pytest.mark.parametrize(
     ("switch", "seed"),
     [
-        *(pytest.param("fake", seed, marks=pytest.mark.fake_switch) for seed in range(8)),
+        *(pytest.param("fake", seed, marks=pytest.mark.fake_switch) for seed in range(5)),
         *(pytest.param("bmv2", seed, marks=pytest.mark.bmv2) for seed in range(2)),
         pytest.param("fake", None, marks=[pytest.mark.fake_switch, pytest.mark.soak]),
         pytest.param("bmv2", None, marks=[pytest.mark.bmv2, pytest.mark.soak]),
