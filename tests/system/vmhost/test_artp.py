@@ -16,7 +16,7 @@ from vmhost.names import Grant, Registration
 from vmhost.vm.spec import GuestProgram
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
-KEY = bytes(range(16))
+KEY, GROUP_KEY = bytes(range(16)), bytes(range(16, 32))
 
 
 class Keys(Hooks):
@@ -40,8 +40,9 @@ def bundle(language: str, folder: Path) -> Path:
 async def test_guests_receive_answer_and_send(unit: Unit, tmp_path: Path) -> None:
     """A C and a Python program in one machine, on addresses of their own."""
     driver, hooks = unit.driver(), Keys()
+    shared = {"DIPRONN_PARAM_artp_key": GROUP_KEY.hex()}
     addresses = {"c": V4, "python": V4 + 1}
-    programs = (GuestProgram(name, bundle(name, tmp_path), (at,)) for name, at in addresses.items())
+    programs = (GuestProgram(name, bundle(name, tmp_path), (at,), shared) for name, at in addresses.items())
     await unit.boot(driver, unit.spec(*programs), hooks)
     for name, address in addresses.items():
         incoming = await hooks.wait(f"{name}/in")
@@ -52,7 +53,10 @@ async def test_guests_receive_answer_and_send(unit: Unit, tmp_path: Path) -> Non
 
 async def converse(address: str, port: int) -> None:
     sent = {order: os.urandom(size) for order, size in enumerate((0, 1, 1420, 1421, 9000, 65536))}
-    async with asyncio.timeout(DEADLINE), await artp.listen(("100.64.0.1", 9), group_key=KEY) as receiver:
+    async with (
+        asyncio.timeout(DEADLINE),
+        await artp.listen(("100.64.0.1", 9), group_key=GROUP_KEY) as receiver,
+    ):
         async with await artp.connect((address, port), timeout=DEADLINE) as connection:
             for order, data in sent.items():
                 await connection.send(data, order=order)

@@ -119,13 +119,20 @@ int dipronn_register(const char *port) {
     return open_port(port, "udp", NULL, 0);
 }
 
-int dipronn_register_artp(const char *port, unsigned char key[16]) {
-    char answer[MAX_LINE];
-    int endpoint = open_port(port, "artp", answer, sizeof answer);
-    const char *hex = endpoint < 0 ? NULL : strstr(answer, "key=");
+/* 16 bytes from hexadecimal digits; zeros where there are none. */
+static void read_key(const char *hex, unsigned char key[16]) {
     memset(key, 0, 16);
     for (int i = 0; hex && i < 16; i++)
-        if (sscanf(hex + 4 + 2 * i, "%2hhx", &key[i]) != 1) break;
+        if (sscanf(hex + 2 * i, "%2hhx", &key[i]) != 1) break;
+}
+
+int dipronn_register_artp(const char *port, unsigned char key[16], unsigned char group_key[16]) {
+    char answer[MAX_LINE];
+    int endpoint = open_port(port, "artp", answer, sizeof answer);
+    if (endpoint < 0) return -1;
+    const char *own = strstr(answer, "key="), *shared = dipronn_param("artp_key");
+    read_key(own ? own + 4 : NULL, key);
+    read_key(shared ? shared : own ? own + 4 : NULL, group_key);
     return endpoint;
 }
 

@@ -23,9 +23,11 @@
  * EACCES the name is refused, ETIMEDOUT nobody answered, else what the socket calls say. */
 int dipronn_register(const char *port);
 
-/* The same for ARTP: artp.h takes the socket over (artp_open), with this key for the channel and the group;
- * an output then sends by artp_group() to dipronn_gateway(). The key is zeros where the node tells none. */
-int dipronn_register_artp(const char *port, unsigned char key[16]);
+/* The same for ARTP. artp_open() takes the socket over, an input's with both keys, an output's with the
+ * group's; an output then sends by artp_group() to dipronn_gateway(). The group's key is the session's
+ * parameter `artp_key`, which its owner shares with the receivers, else the port's own; zeros where there is
+ * none. */
+int dipronn_register_artp(const char *port, unsigned char key[16], unsigned char group_key[16]);
 
 /* Where outputs send to; its size. */
 socklen_t dipronn_gateway(struct sockaddr_storage *gateway);

@@ -61,7 +61,7 @@ async def artp_input(port):
     import artp
 
     endpoint, key = _register(port, "artp")
-    return await artp.listen(endpoint, key=key, group_key=key)
+    return await artp.listen(endpoint, key=key, group_key=_group_key(key))
 
 
 async def artp_output(port):
@@ -70,7 +70,12 @@ async def artp_output(port):
 
     endpoint, key = _register(port, "artp")
     copies = resolve(port)[2]
-    return await artp.open_group((GATEWAY, OUTPUT_PORT), key, copies=copies, udp=endpoint)
+    return await artp.open_group((GATEWAY, OUTPUT_PORT), _group_key(key), copies=copies, udp=endpoint)
+
+
+def _group_key(key):
+    """The session's parameter `artp_key`, which its owner shares with the receivers, else the port's own."""
+    return bytes.fromhex(param("artp_key", key.hex()))
 
 
 def receive(endpoint):

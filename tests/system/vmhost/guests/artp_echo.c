@@ -9,16 +9,17 @@
 static uint8_t buffer[ARTP_MAX_DATAGRAM];
 
 int main(void) {
-    uint8_t in_key[ARTP_KEY_BYTES], out_key[ARTP_KEY_BYTES];
+    uint8_t key[ARTP_KEY_BYTES], group_key[ARTP_KEY_BYTES];
     struct sockaddr_storage gateway;
     socklen_t size = dipronn_gateway(&gateway);
-    int in = dipronn_register_artp("in", in_key), out = dipronn_register_artp("out", out_key);
+    int out = dipronn_register_artp("out", key, group_key);
+    int in = dipronn_register_artp("in", key, group_key);
     if (in < 0 || out < 0) {
         perror("register");
         return 1;
     }
-    struct artp *input = artp_open(in, &(struct artp_settings){.key = in_key});
-    struct artp *output = artp_open(out, &(struct artp_settings){.group_key = out_key});
+    struct artp *input = artp_open(in, &(struct artp_settings){.key = key, .group_key = group_key});
+    struct artp *output = artp_open(out, &(struct artp_settings){.group_key = group_key});
     struct artp_connection *receivers = output ? artp_group(output, (void *)&gateway, size, 1) : NULL;
     if (!input || !receivers) return 2;
     for (;;) {
