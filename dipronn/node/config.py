@@ -25,6 +25,7 @@ class NodeConfig:
 
     ``dataplane``: of distribution and aggregation; with "p4" each is a bmv2 switch.  ``beacon``: seconds
     between a unit's beats; longer than on hosts of their own, as all units share the cores of this one.
+    ``limits``: a file of what users may have (docs/control-unit.md), from the folder of this one.
     """
 
     name: str = "dipronn"
@@ -38,6 +39,7 @@ class NodeConfig:
         ("198.51.100.7/24", "2001:db8:2::7/64"),
         ("198.51.100.8/24", "2001:db8:2::8/64"),
     )
+    limits: Path | None = None
 
 
 def read_config(path: Path) -> NodeConfig:
@@ -60,6 +62,10 @@ def _check(path: Path, entry: str, value: Any) -> Any:
         if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9]{0,15}", value):
             return value
         raise BadConfiguration(f"{path}: name must be 1 to 16 of a-z and 0-9, a letter first, not {value!r}")
+    if entry == "limits":
+        if isinstance(value, str) and (path.parent / value).is_file():
+            return (path.parent / value).resolve()
+        raise BadConfiguration(f"{path}: limits must name a file from this one's folder, not {value!r}")
     if entry == "dataplane":
         if value in DATAPLANES:
             return value

@@ -125,6 +125,8 @@ def _start_processes(config: NodeConfig, topology: Topology, places: Places) -> 
     python = [sys.executable, "-m"]
     control = [*python, "controller", "--state", str(places.control_state), "--socket", str(places.socket)]
     control += ["--tcp", f"{topology.control_address}:{CONTROL_PORT}", "--certs", str(places.certs)]
+    if config.limits:
+        control += ["--limits", str(config.limits)]
     name = places.node
     processes.start(name, f"{name}-control", control, places.log("control"))
     sharing = sum("processing" in unit.roles for unit in topology.units)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,11 @@ def test_a_configuration_file_changes_what_it_names(tmp_path: Path) -> None:
     file.write_text(
         'name = "lab"\ndataplane = "p4"\nprocessing_units = 4\nreceivers = [["198.51.100.9/24"]]\n'
     )
+    (tmp_path / "limits.toml").write_text("[user]\nsessions = 1\n")
+    file.write_text(file.read_text() + 'limits = "limits.toml"\n')
     config = read_config(file)
+    assert config.limits == (tmp_path / "limits.toml").resolve()
+    config = replace(config, limits=None)
     assert config == NodeConfig("lab", "p4", 4, receivers=(("198.51.100.9/24",),))
 
 
@@ -101,6 +106,8 @@ def test_a_configuration_file_changes_what_it_names(tmp_path: Path) -> None:
         ('source = ["192.0.2.1/99"]', "source is no list"),
         ("source = [4]", "4 is not a text"),
         ("receivers = []", "receivers must be"),
+        ('limits = "none.toml"', "limits must name a file"),
+        ("limits = 3", "limits must name a file"),
         ("colour = 1", "unknown entry 'colour'"),
         ("= 1", "not TOML"),
     ],
