@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from controller.drivers.p4runtime.agent import SwitchAgent
 from controller.drivers.p4runtime.apply import with_groups
 from controller.drivers.p4runtime.config import SwitchConfig, read_config
 from controller.drivers.p4runtime.entries import Entries, EntryKey, encode
-from controller.drivers.p4runtime.frames import Asked, announcement, answer, read
+from controller.drivers.p4runtime.frames import Asked, announcement, answer, question, read
 from controller.drivers.p4runtime.pipeline import Pipeline
 from controller.steering.model import Mac, Tables
 from dipronn.unit.slices import SliceStore
@@ -110,17 +111,26 @@ class FakePorts:
 
 
 class MortalStore(SliceStore):
-    """Nothing is written any more once its agent counts as killed."""
+    """Nothing is written any more once its agent counts as killed, and what was begun is done by then."""
 
-    dead = False
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._dead = False
+        self._writing = threading.Lock()
+
+    def die(self) -> None:
+        with self._writing:
+            self._dead = True
 
     def put_slice(self, slice_: unit_pb2.Slice) -> None:
-        if not self.dead:
-            super().put_slice(slice_)
+        with self._writing:
+            if not self._dead:
+                super().put_slice(slice_)
 
     def drop_slice(self, session: int) -> None:
-        if not self.dead:
-            super().drop_slice(session)
+        with self._writing:
+            if not self._dead:
+                super().drop_slice(session)
 
 
 @dataclass
@@ -161,7 +171,7 @@ class Edge:
     async def stop(self) -> None:
         """End the agent of this process: for the switch and the state folder, as if it had been killed."""
         store, task = self._agents.pop()
-        store.dead = True
+        store.die()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -264,6 +274,15 @@ class Network:
             raise AssertionError("the frame did not arrive")
 
         return await asyncio.to_thread(wait)
+
+    async def settle(self) -> None:
+        """Return when frames go in and out: after a restart the ports are joined anew."""
+        asker = Mac(b"\x02\x00" + secrets.token_bytes(4))
+        asked = question(0, ip_address("192.0.2.1"), ip_address("192.0.2.250"), asker)
+        await self.frame(
+            lambda port, frame: port == LAN_PORT and frame.startswith(asker.octets),
+            lambda: self.send(LAN_PORT, asked),
+        )
 
     def move(self, address: str, mac: Mac) -> None:
         """A host gets another MAC, and says so."""

@@ -151,6 +151,7 @@ async def test_what_is_read_back_is_what_is_desired(
             assert edge.has() == wanted, story
     if not isinstance(edge.switch, FakeSwitch):
         assert await edge.control.order(unit_pb2.SetAlive(unit=1, alive=True)) == ""
+        await network.settle()
         await _packets_agree_with_the_oracle(edge, network, sessions, story)
 
 
