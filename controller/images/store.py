@@ -41,7 +41,8 @@ _READ = 1 << 20
 @dataclass(frozen=True)
 class ImageLimits:
     """Bytes. ``virtual``: of a disk as its guest sees it. ``quota``: of one owner's contents and uploads.
-    ``keep_free``: what uploads leave free on the disk."""
+    ``keep_free``: what uploads leave free on the disk. ``names``, ``uploads``: how many one owner may have.
+    """
 
     bundle: int = 72 << 20
     kernel: int = 512 << 20
@@ -49,6 +50,8 @@ class ImageLimits:
     virtual: int = 256 << 30
     quota: int = 16 << 30
     keep_free: int = 256 << 20
+    names: int = 1000
+    uploads: int = 16
 
     def of(self, kind: Kind) -> int:
         return {Kind.BUNDLE: self.bundle, Kind.KERNEL: self.kernel}.get(kind, self.disk)
@@ -127,6 +130,7 @@ class ImageStore:
             raise AlreadyExists(
                 f"image {wanted.name}: the same content is being uploaded already; wait for it"
             )
+        self._require_few(wanted.owner, part)
         received = part.stat().st_size if part.exists() else 0
         if received > wanted.size:
             part.unlink()
@@ -183,6 +187,17 @@ class ImageStore:
         existing = self._index.get(wanted.owner, wanted.name)
         if existing is not None and (existing.sha256, existing.kind) != (wanted.sha256, wanted.kind):
             raise _taken(wanted)
+
+    def _require_few(self, owner: str, part: Path) -> None:
+        """Files cost more than the bytes in them."""
+        names = sum(one.owner == owner for one in self.images())
+        uploads = set(self._uploads.glob(f"{_folded(owner)}.*")) - {part}
+        for count, limit, what in (
+            (names, self.limits.names, "images; remove one"),
+            (len(uploads), self.limits.uploads, "uploads under way or broken off; finish one"),
+        ):
+            if count >= limit:
+                raise InsufficientResources(f"{_whose(owner)} has {count} {what}")
 
     def _require_space(self, wanted: ImageRecord, missing: int) -> None:
         disk = os.statvfs(self._uploads)
@@ -264,6 +279,8 @@ class Upload:
             self._file.close()
             self._file = None
         if self._part is not None:
+            if self._part.exists() and not self._part.stat().st_size:
+                self._discard()
             self._store.release(self._part)
 
     def _open(self, part: Path) -> None:

@@ -157,7 +157,9 @@ class HeldSlice:
         host, name = self._host, machine.spec.name
         if not self._runs(machine):
             await self._open_tap(machine)
-            await host.driver.stop(name)  # one that died is kept for its log until now
+            if name in host.driver.vms():  # one that died is kept, for its log and its counters, until now
+                host.last_reading()
+                await host.driver.stop(name)
             await host.driver.start(machine.spec, host.taps[machine.device])
             host.taps.pop(machine.device).close()
         self.state.machines[name] = machine

@@ -108,8 +108,10 @@ class GuestImages:
                 _write_program(cpio, spec, program, bundle, FIRST_PROGRAM_UID + number)
         cpio.close()
         out.flush()
-        # While it is unpacked the initramfs lies in memory twice.
-        return _KERNEL_MIB + 2 * math.ceil(out.tell() / (1 << 20))
+        # While it is unpacked the initramfs lies in memory twice, and what it is unpacked into may take half
+        # of what is free then, of which the kernel's own part is larger for small guests.
+        size = math.ceil(out.tell() / (1 << 20))
+        return _KERNEL_MIB + max(2 * size, 3 * size - 20)
 
 
 def prepare_images(cache: Path) -> GuestImages:

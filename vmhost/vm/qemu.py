@@ -46,7 +46,7 @@ _LOG_CHECK_SECONDS = 1.0
 _PORT_READ = 4096
 _PORT_PAUSE = 0.02
 _QEMU_MIB = 160
-"""What QEMU may take beside its guest's memory: itself, translated code, the initramfs."""
+"""What QEMU may take beside its guest's memory and what it loads: itself, translated code."""
 
 
 @dataclass(slots=True)
@@ -145,7 +145,8 @@ class QemuDriver:
                 )
                 os.fchmod(initramfs.fileno(), 0o444)
                 memory_mib = own_mib + spec.memory_mib
-                self._limit(spec, memory_mib)
+                # QEMU keeps the initramfs as well as its guest does.
+                self._limit(spec, memory_mib + (initramfs.tell() >> 20))
                 async with unused_uid() as uid:
                     record = Record(spec, tap.name, uid, None)
                     directory.write_record(record)
@@ -219,6 +220,7 @@ class QemuDriver:
         )
 
     def _limit(self, spec: VmSpec, memory_mib: int) -> None:
+        """Make the VM's control groups; ``memory_mib`` is its guest's and the files that QEMU loads."""
         if self._cgroups is not None:
             limits = Limits(
                 cpu=spec.cores,

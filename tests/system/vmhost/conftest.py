@@ -12,6 +12,7 @@ import itertools
 import os
 import socket
 import subprocess
+import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
@@ -143,6 +144,13 @@ class Unit:
     @property
     def run(self) -> Path:
         return self.folder / "run"
+
+    def program(self, language: str) -> bytes:
+        """What a bundle starts."""
+        with tarfile.open(self.bundles[language]) as tar:
+            source = tar.extractfile("run")
+            assert source is not None
+            return source.read()
 
     @property
     def cgroups(self) -> Cgroups:

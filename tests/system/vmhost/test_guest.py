@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dipronn.errors import AlreadyExists, InvalidSession, Unavailable
+from dipronn.images.bundle import MAX_BYTES
 from tests.system.vmhost.conftest import (
     V4,
     V6,
@@ -28,6 +29,7 @@ from tests.system.vmhost.conftest import (
     tell,
     until,
 )
+from tests.unit.vmhost.tars import make_tar
 from vmhost.vm.spec import Address, GuestProgram, ProgramStarted, VmChanged, VmState
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
@@ -161,6 +163,15 @@ async def test_a_failed_start_says_why_and_leaves_nothing(unit: Unit, tmp_path: 
     await driver.stop(good.name)
     (await unit.tap(good)).close()
     assert [path.name for path in unit.run.iterdir()] == [".lock"]
+
+
+async def test_the_largest_bundle_boots(unit: Unit, tmp_path: Path) -> None:
+    driver, hooks = unit.driver(), Hooks()
+    program = unit.program("c")
+    large = make_tar(tmp_path / "large.tar", {"run": program, "data": bytes(MAX_BYTES - len(program))})
+    spec = unit.spec(GuestProgram("echo", large, (V4,)))
+    await unit.boot(driver, spec, hooks)
+    assert await exchange(V4, (await hooks.wait("echo/in")).real_port, b"hello") == b"hello"
 
 
 async def test_the_log_of_a_talkative_guest_stays_bounded(unit: Unit) -> None:

@@ -148,6 +148,25 @@ async def test_caps_and_quotas(store: ImageStore, tmp_path: Path) -> None:
     upload.close()
 
 
+async def test_an_owner_has_so_many_names_and_uploads(tmp_path: Path) -> None:
+    store = ImageStore(tmp_path / "images", ImageLimits(names=2, uploads=3, keep_free=0))
+    for number in range(4):  # nothing came of these, so nothing stays
+        store.begin(record(b"%d" % number)).close()
+    assert files(tmp_path / "images") == []
+    contents = [b"%d" % number * 2000 for number in range(3)]
+    for content in contents:
+        await push(store, record(content), content, stop_after=1)
+    with pytest.raises(InsufficientResources, match="owner `ann` has 3 uploads"):
+        store.begin(record(b"3"))
+    assert await push(store, record(contents[0]), contents[0], stop_after=1) == 1000  # to go on is allowed
+    data = bundle(tmp_path)
+    for name in ("a", "b"):
+        await push(store, record(data, name, owner="bob"), data)
+    with pytest.raises(InsufficientResources, match="owner `bob` has 2 images"):
+        store.begin(record(b"4", "c", owner="bob"))
+    store.close()
+
+
 async def test_a_name_stands_for_one_content(store: ImageStore, tmp_path: Path) -> None:
     data = bundle(tmp_path)
     await push(store, record(data), data)
