@@ -98,6 +98,7 @@ header udp_t {
 struct headers_t {
     packet_in_t packet_in;
     packet_out_t packet_out;
+    OWN_HEADERS
     ethernet_t ethernet;
     vlan_tag_t vlan;
     ipv4_t ipv4;

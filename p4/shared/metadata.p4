@@ -1,5 +1,5 @@
 // What is known of a packet beside its headers. SURVIVES marks what a packet keeps when it passes the pipeline again, as
-// a copy or for its backup; what that takes is the target's affair, as is FOUND.
+// a copy or for its backup; what that takes is the target's affair, as are FOUND and OWN_METADATA.
 #ifndef METADATA_P4
 #define METADATA_P4
 
@@ -43,6 +43,7 @@ struct metadata_t {
     bit<8> tag_bytes;
     bit<1> double_tagged;
     bit<1> ipv6_extension;
+    bit<1> ipv4_error;
 
     bit<1> answered;
     bit<32> channel;
@@ -67,6 +68,7 @@ struct metadata_t {
     socket_port_t not_source_port;
 
     found_t found;
+    OWN_METADATA
 }
 
 #endif

@@ -1,10 +1,14 @@
 // Reads Ethernet, at most one VLAN tag, IP without options, UDP. It judges nothing: a header that is cut short is
-// left invalid, and the checks that follow name the reason. What it tells beside the headers starts as 0.
+// left invalid, and the checks that follow name the reason. What it tells beside the headers starts as 0. A target whose
+// parser sums up does so in SUMS (declarations), SUM_IPV4, SUM_IPV6 and SUM_UDP.
 #ifndef PARSER_P4
 #define PARSER_P4
 
 parser FrameParser(packet_in packet, inout headers_t headers, inout vlan_t vlan, inout bit<8> tag_bytes,
-                   inout bit<1> double_tagged, inout bit<1> ipv6_extension) {
+                   inout bit<1> double_tagged, inout bit<1> ipv6_extension, inout bit<1> ipv4_error,
+                   inout bit<16> rest) {
+    SUMS
+
     state start {
         packet.extract(headers.ethernet);
         transition select(headers.ethernet.type) {
@@ -36,6 +40,7 @@ parser FrameParser(packet_in packet, inout headers_t headers, inout vlan_t vlan,
 
     state ipv4 {
         packet.extract(headers.ipv4);
+        SUM_IPV4
         transition select(headers.ipv4.header_words, headers.ipv4.protocol) {
             (5, PROTOCOL_UDP): udp;
             default: accept;
@@ -44,6 +49,7 @@ parser FrameParser(packet_in packet, inout headers_t headers, inout vlan_t vlan,
 
     state ipv6 {
         packet.extract(headers.ipv6);
+        SUM_IPV6
         transition select(headers.ipv6.protocol) {
             PROTOCOL_UDP: udp;
             0: extension;
@@ -67,6 +73,7 @@ parser FrameParser(packet_in packet, inout headers_t headers, inout vlan_t vlan,
 
     state udp {
         packet.extract(headers.udp);
+        SUM_UDP
         transition accept;
     }
 }

@@ -1,5 +1,6 @@
 // The tables, and what their rows do: the same on every target. This stands in the body of each target's ingress control,
-// which has `headers`, `meta`, the direct counter `channel_counter`, and names its ports INGRESS_PORT and OUT_PORT.
+// which has `headers`, `meta`, the direct counter `channel_counter`, and names its ports INGRESS_PORT and OUT_PORT,
+// and the places of new addresses NEW_DESTINATION and NEW_DESTINATION6.
 // Tables that hold addresses are two, one for each family, so that no IPv4 address takes the room of an IPv6 one.
 
 // [3]
@@ -102,7 +103,7 @@ action answer(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
     meta.found.out_destination_mac = destination_mac;
-    meta.new_destination = headers.ipv4.destination;
+    NEW_DESTINATION = headers.ipv4.destination;
     meta.new_destination_port = headers.udp.destination;
     meta.found.write_source = write_source;
     meta.new_source = source;
@@ -118,7 +119,7 @@ action answer6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
     meta.found.out_destination_mac = destination_mac;
-    meta.new_destination6 = headers.ipv6.destination;
+    NEW_DESTINATION6 = headers.ipv6.destination;
     meta.new_destination_port = headers.udp.destination;
     meta.found.write_source = write_source;
     meta.new_source6 = source;
@@ -211,7 +212,7 @@ action set_endpoint(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
     meta.found.out_destination_mac = destination_mac;
-    meta.new_destination = destination;
+    NEW_DESTINATION = destination;
     meta.new_destination_port = destination_port;
     meta.found.write_source = write_source;
     meta.new_source = source;
@@ -229,7 +230,7 @@ action set_endpoint6(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, ma
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
     meta.found.out_destination_mac = destination_mac;
-    meta.new_destination6 = destination;
+    NEW_DESTINATION6 = destination;
     meta.new_destination_port = destination_port;
     meta.found.write_source = write_source;
     meta.new_source6 = source;

@@ -11,6 +11,14 @@
 #define FOUND header
 #define INGRESS_PORT standard.ingress_port
 #define OUT_PORT standard.egress_spec
+#define NEW_DESTINATION meta.new_destination
+#define NEW_DESTINATION6 meta.new_destination6
+#define SUMS
+#define SUM_IPV4
+#define SUM_IPV6
+#define SUM_UDP
+#define OWN_HEADERS
+#define OWN_METADATA bit<16> rest;
 
 #include "../shared/drops.p4"
 #include "../shared/headers.p4"
@@ -47,7 +55,8 @@ parser SteeringParser(packet_in packet, out headers_t headers, inout metadata_t 
     }
 
     state frame_in {
-        frame.apply(packet, headers, meta.vlan, meta.tag_bytes, meta.double_tagged, meta.ipv6_extension);
+        frame.apply(packet, headers, meta.vlan, meta.tag_bytes, meta.double_tagged, meta.ipv6_extension,
+                    meta.ipv4_error, meta.rest);
         transition accept;
     }
 }
