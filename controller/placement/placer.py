@@ -12,8 +12,7 @@ from controller.placement.solver import solve
 from controller.placement.table import Placed, Table
 
 SOLVER_SECONDS = 0.08
-_SEARCH_SECONDS = 2.0
-"""Where nothing is known to fit yet: a refusal deserves a longer look."""
+SEARCH_SECONDS = 2.0
 _SMALL = 400
 """Choices of a unit for a demand that are looked at on the spot."""
 _STEPS = 2000
@@ -23,11 +22,13 @@ _ROUNDS = 30
 class BestPlacer:
     """The cheapest placement: instances of a program apart, then the least traffic between units.
 
-    ``seconds``: the solver's time limit.
+    ``seconds``: the solver's time limit; ``search_seconds``: where nothing is known to fit yet, for a refusal
+    deserves a longer look.
     """
 
-    def __init__(self, seconds: float = SOLVER_SECONDS) -> None:
+    def __init__(self, seconds: float = SOLVER_SECONDS, search_seconds: float = SEARCH_SECONDS) -> None:
         self._seconds = seconds
+        self._search_seconds = search_seconds
 
     def at_once(self, problem: Problem) -> dict[str, str] | None:
         table = Table(problem)
@@ -48,7 +49,7 @@ class BestPlacer:
             return table.named(start)
         best, proven = None, True
         if all(table.fits_somewhere(demand) for demand in range(len(table.near))):
-            best, proven = solve(table, None, _SEARCH_SECONDS)
+            best, proven = solve(table, None, self._search_seconds)
         if best is None:
             why = refusal(problem, proven)
             raise NoRoom(why.text, why.program)

@@ -20,6 +20,8 @@ from .test_server import BUNDLES, TEXT
 
 RANGE = TEXT.replace("parallelizable 2;", "parallelizable 1..8;")
 """Instances of p need 0.5 cores; q needs 0.1."""
+LONG = 600.0
+"""Longer than any test may take, however busy the machine is."""
 
 
 def named(name: str, text: str = RANGE) -> str:
@@ -32,7 +34,7 @@ def named(name: str, text: str = RANGE) -> str:
 async def test_an_offer_says_how_many_where_and_what_was_cut_and_commits_to_nothing(tmp_path: Path) -> None:
     async with cluster(tmp_path, cpu=2.0) as node:
         before = [dict(agent.held) for agent in node.agents.values()]
-        offer = await node.node.negotiate(RANGE)
+        offer = await node.node.negotiate(RANGE, valid_for=LONG)
         (p, q) = offer.programs
         assert (p.program, p.least, p.most, p.instances) == ("p", 1, 8, 7)
         assert "no unit can take " in p.cut and "u1: cpu 2 - 2 reserved = 0 free < " in p.cut
@@ -62,7 +64,7 @@ async def test_an_offer_says_how_many_where_and_what_was_cut_and_commits_to_noth
 @pytest.mark.req("D51")
 async def test_an_offer_is_taken_as_it_is(tmp_path: Path) -> None:
     async with cluster(tmp_path, cpu=2.0) as node:
-        offer = await node.node.negotiate(RANGE, valid_for=600)
+        offer = await node.node.negotiate(RANGE, valid_for=LONG)
         session = await node.node.establish(RANGE, BUNDLES, offer=offer.id)
         assert session.state == pb.SESSION_STATE_ACTIVE
         places = {(one.program, one.index, one.unit) for one in session.instances}
@@ -70,7 +72,7 @@ async def test_an_offer_is_taken_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(NotFound, match="it was taken"):
             await node.node.establish(None, BUNDLES, offer=offer.id)
         await node.node.close_session("s")
-        again = await node.node.negotiate(check_text(RANGE).program)
+        again = await node.node.negotiate(check_text(RANGE).program, valid_for=LONG)
         assert len((await node.node.establish(None, BUNDLES, offer=again.id)).instances) == 8, (
             "without the text"
         )
@@ -84,8 +86,8 @@ async def test_without_an_offer_the_range_is_refused_with_its_line(tmp_path: Pat
 
 async def test_an_offer_that_is_not_held_may_be_overtaken(tmp_path: Path) -> None:
     async with cluster(tmp_path, cpu=2.0) as node:
-        offer = await node.node.negotiate(RANGE)
-        other = await node.node.negotiate(named("t"))
+        offer = await node.node.negotiate(RANGE, valid_for=LONG)
+        other = await node.node.negotiate(named("t"), valid_for=LONG)
         await node.node.establish(named("t"), BUNDLES, offer=other.id)
         with pytest.raises(
             InsufficientResources, match=r"p-\d was offered on u[12], where others came first"
@@ -101,7 +103,7 @@ async def test_an_offer_that_is_not_held_may_be_overtaken(tmp_path: Path) -> Non
 @pytest.mark.req("D60")
 async def test_a_held_offer_keeps_its_resources_until_it_ends(tmp_path: Path) -> None:
     async with cluster(tmp_path, cpu=2.0) as node:
-        offer = await node.node.negotiate(RANGE, hold=True, valid_for=600)
+        offer = await node.node.negotiate(RANGE, hold=True, valid_for=LONG)
         assert offer.held
         assert sum(unit.reserved.cpu for unit in await node.node.units()) == pytest.approx(3.6)
         with pytest.raises(InsufficientResources):
@@ -123,7 +125,7 @@ async def test_an_offer_that_has_ended_or_is_for_another_session_is_refused(tmp_
         await asyncio.sleep(0.01)
         with pytest.raises(NotFound, match=f"no offer `{offer.id}` stands"):
             await node.node.establish(RANGE, BUNDLES, offer=offer.id)
-        offer = await node.node.negotiate(RANGE)
+        offer = await node.node.negotiate(RANGE, valid_for=LONG)
         with pytest.raises(InvalidSession, match="was made for another session `s`"):
             await node.node.establish(named("t"), BUNDLES, offer=offer.id)
         for seconds in (0, 601):
@@ -131,13 +133,13 @@ async def test_an_offer_that_has_ended_or_is_for_another_session_is_refused(tmp_
                 await node.node.negotiate(RANGE, valid_for=seconds)
         await node.node.establish(RANGE, BUNDLES, offer=offer.id)
         with pytest.raises(AlreadyExists):
-            await node.node.negotiate(RANGE)
+            await node.node.negotiate(RANGE, valid_for=LONG)
 
 
 async def test_negotiation_refuses_what_establishing_would(tmp_path: Path) -> None:
     async with cluster(tmp_path, cpu=0.2) as node:
         with pytest.raises(InsufficientResources, match="no unit can take p-0"):
-            await node.node.negotiate(RANGE)
+            await node.node.negotiate(RANGE, valid_for=LONG)
         with pytest.raises(InvalidSession, match="unknown program `z`"):
             await node.node.negotiate(RANGE.replace("q.i;", "z.i;"))
         with pytest.raises(InvalidSession, match="order"):
@@ -152,7 +154,7 @@ async def test_the_blocking_client_negotiates_too(tmp_path: Path) -> None:
 
         def negotiate() -> str:
             with connect_sync(node.address) as blocking:
-                offer = blocking.negotiate(TEXT)
+                offer = blocking.negotiate(TEXT, valid_for=LONG)
                 return blocking.establish(None, BUNDLES, offer=offer.id).name
 
         assert await asyncio.to_thread(negotiate) == "s"
@@ -165,12 +167,12 @@ OWNED = RANGE.replace("session s {", 'session s { owner "ann";')
 async def test_a_user_has_no_more_than_is_allowed(tmp_path: Path) -> None:
     limits = Limits(users={"ann": Allowance(instances=4, sessions=1, offers=2)}, node=Allowance(cpu=2.5))
     async with cluster(tmp_path, limits=limits) as node:
-        offer = await node.node.negotiate(OWNED)
+        offer = await node.node.negotiate(OWNED, valid_for=LONG)
         assert offer.programs[0].instances == 3
         assert offer.programs[0].cut == "user `ann` has a limit: instances 4 allowed - 0 in use < 5 wanted"
-        await node.node.negotiate(OWNED)
+        await node.node.negotiate(OWNED, valid_for=LONG)
         with pytest.raises(InsufficientResources, match="user `ann` has 2 standing offers and may have 2"):
-            await node.node.negotiate(OWNED)
+            await node.node.negotiate(OWNED, valid_for=LONG)
         await node.node.establish(OWNED, BUNDLES, offer=offer.id)
         with pytest.raises(
             InsufficientResources, match="user `ann` has a limit: sessions 1 allowed - 1 in use"
@@ -229,7 +231,7 @@ async def test_the_command_line_shows_an_offer_and_takes_it(tmp_path: Path) -> N
             assert process.returncode == 0
             return output.decode()
 
-        shown = await dipronn("negotiate", str(file), "--hold")
+        shown = await dipronn("negotiate", str(file), "--hold", "--valid-for", "600")
         assert "p        1..8      7" in shown and "resources are kept" in shown
         assert "cut: p gets 7 of 8: no unit can take" in shown and "in all: cpu 4 free < 4.1 needed" in shown
         offer = shown.split("--offer ")[1].strip()

@@ -114,7 +114,8 @@ async def test_a_session_that_does_not_fit_is_refused_with_the_arithmetic(tmp_pa
         with pytest.raises(InsufficientResources) as refused:
             await node.node.establish(text.replace("session s", "session t"), BUNDLES)
         message = str(refused.value)
-        assert message.startswith("session:6:11: error: no unit can take p-0, ") and "\n            ^\n" in message
+        assert message.startswith("session:6:11: error: no unit can take p-0, ")
+        assert "\n            ^\n" in message
         assert "no unit can take p-0, which needs cpu 0.4, memory 64 MiB" in message
         assert "u1: cpu 0.55 - 0.5 reserved = 0.05 free < 0.4 needed" in message
         assert "u2: cpu 0.55 - 0.4 reserved = 0.15 free < 0.4 needed" in message

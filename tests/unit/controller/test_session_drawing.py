@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.program import channel_name, check_text, draw_svg
@@ -112,7 +112,7 @@ def test_a_cycle_and_a_long_chain_are_drawn() -> None:
     assert len(drawn(text).boxes) == 503
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(programs())
 def test_every_session_can_be_drawn(program: pb.Program) -> None:
     ElementTree.fromstring(draw_svg(program))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.program import Severity, check, check_json, check_text, fill_in, lay_out, to_json, to_text
@@ -94,7 +94,7 @@ def needs(draw: st.DrawFn) -> pb.Needs:
 
 
 @pytest.mark.req("D44")
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(programs())
 def test_a_session_says_the_same_in_every_form(program: pb.Program) -> None:
     fill_in(program)
