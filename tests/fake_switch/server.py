@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import queue
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 from finsy.proto import p4r, p4r_grpc, rpc_status
 from google.protobuf import any_pb2
 
-from tests.conformance.bmv2_switch import DEVICE_ID, PATIENCE, free_ports
+from tests.conformance.bmv2_switch import DEVICE_ID, PATIENCE
 from tests.fake_switch.arbitration import Arbitration
 from tests.fake_switch.tables import Held, Refusal
 
 _THREADS = 48
 """Each stream of a controller holds one."""
+_NUMBERS = itertools.count()
 _VERIFY_AND_COMMIT = p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT
 _NO_PIPELINE = Refusal(
     grpc.StatusCode.FAILED_PRECONDITION, "No forwarding pipeline config set for this device"
@@ -31,7 +36,9 @@ class FakeSwitch:
     """One device.  ``start`` and ``stop`` are what they are for a real one: nothing outlives a stop."""
 
     def __init__(self, *, heirs: bool = True) -> None:
-        self.address = f"127.0.0.1:{free_ports(1)[0]}"
+        # Nobody else can come by this address while the switch is down, as by a port's number.
+        self._socket = Path(tempfile.gettempdir(), f"dt{os.getpid():x}x-fake-{next(_NUMBERS)}")
+        self.address = f"unix:{self._socket}"
         self.left: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
         """Frames that the controller let leave: port and frame."""
         self.faults = Faults()
@@ -53,6 +60,7 @@ class FakeSwitch:
             self._service.end()
             self._server.stop(None).wait(PATIENCE)
             self._server = self._service = None
+        self._socket.unlink(missing_ok=True)
 
     def arrive(self, port: int, frame: bytes) -> None:
         """A frame arrives at a port: a packet-in of the primary controller."""

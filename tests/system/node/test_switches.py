@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def test_an_operator_looks_into_a_switch(switches: NodeUnderTest) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "units: 3" in done.stdout
+    assert re.search(r"units: [1-9]", done.stdout), done.stdout
 
 
 def test_traffic_outlives_an_agent(switches: NodeUnderTest) -> None:
