@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +31,7 @@ _log = structlog.get_logger(__name__)
 
 BPFFS = Path("/sys/fs/bpf")
 _REMOVAL_SECONDS = 10.0
+_TRIAL = Limits(cpu=1.0, memory_bytes=1 << 30)
 
 
 class Cgroups:
@@ -147,6 +150,14 @@ class Cgroups:
             return "the kernel has no controller for it, or it is not mounted"
         try:
             self._make_parent(purpose, hierarchy)
+            trial = self._parent(hierarchy) / f".trial-{os.getpid()}"
+            trial.mkdir(exist_ok=True)
+            try:
+                for setting in hierarchies.settings(purpose, hierarchy.version, _TRIAL):
+                    _write(trial, setting)
+                _enter_and_leave(trial)
+            finally:
+                _remove_soon(trial)
         except OSError as error:
             return f"{hierarchy.root}: {error.strerror or error}"
         return None
@@ -185,6 +196,9 @@ class Cgroups:
     def _remove_parents(self) -> None:
         for hierarchy in set(self._used.values()):
             with contextlib.suppress(OSError):  # a VM is in it, or it is not there
+                for trial in self._parent(hierarchy).glob(".trial-*"):
+                    if not Path(f"/proc/{trial.name.partition('-')[2]}").exists():
+                        trial.rmdir()  # who tried was killed
                 self._parent(hierarchy).rmdir()
 
 
@@ -213,9 +227,31 @@ def groups_of(name: str) -> list[str]:
     )
 
 
+def _remove_soon(group: Path) -> None:
+    """Remove a group whose last process has just ended, which the kernel may not have noticed yet."""
+    for _ in range(100):
+        try:
+            return group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            time.sleep(0.01)
+    raise OSError(errno.EBUSY, f"{group} stays busy")
+
+
+def _enter_and_leave(group: Path) -> None:
+    """Have a process in a group for a moment: it may be made, and yet take nobody. Raises OSError."""
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        try:
+            (group / "cgroup.procs").write_text(str(process.pid))
+        finally:
+            process.kill()
+
+
 def _folders(parent: Path) -> list[Path]:
+    """Trials are nobody's."""
     try:
-        return [path for path in parent.iterdir() if path.is_dir()]
+        return [path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
     except OSError:
         return []
 

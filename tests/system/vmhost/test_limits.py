@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import residue
 from tests.system.vmhost.conftest import until
 from vmhost.vm.cgroups import Cgroups, groups_of
 from vmhost.vm.hierarchies import Limits
@@ -148,3 +149,14 @@ async def test_a_noisy_vm_writes_no_more_than_it_may(
 
     # It may write a sixteenth of what the other may; unlimited it would write as much.
     assert files["noisy"].stat().st_size < files["quiet"].stat().st_size / 3
+
+
+def test_what_a_killed_trial_left_goes_with_the_unit(cgroups: Cgroups) -> None:
+    require(cgroups, "CPU")
+    cgroups.make("quiet", Limits(cpu=0.5, memory_bytes=256 * MIB))
+    (group, *_) = residue.find(f"{cgroups.name}")
+    folder = Path(group.removeprefix("control group "))
+    (folder / ".trial-999999999").mkdir()
+    assert cgroups.vms() == {"quiet"}
+    cgroups.remove_all()
+    assert groups_of(cgroups.name) == []
