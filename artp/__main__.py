@@ -58,11 +58,16 @@ async def receive(options: argparse.Namespace) -> None:
         following = 0
         connection = await listener.accept()
         async for datagram in connection:
-            waiting[datagram.order or 0] = datagram.data
+            if datagram.order is None:
+                raise artp.ArtpError("a datagram has no order; only `send` can be received so")
+            waiting[datagram.order] = datagram.data
             while (data := waiting.pop(following, None)) is not None:
                 following += 1
                 # Whoever reads the other end of a pipe may take his time; the connection must not.
                 await asyncio.to_thread(sys.stdout.buffer.write, data)
+            if following == options.count:
+                # What comes through a node comes from a program, which has no reason to close.
+                break
         sys.stdout.buffer.flush()
         report(listener.counters)
         if waiting:
@@ -81,6 +86,7 @@ def main() -> int:
     parser.add_argument("--group-key", type=key, help="32 hexadecimal digits, shared by a group")
     parser.add_argument("--copies", type=int, default=1, help="receivers that must have each datagram")
     parser.add_argument("--size", type=int, default=MAX_DATAGRAM, help="bytes of a datagram, up to 65536")
+    parser.add_argument("--count", type=int, help="datagrams after which `receive` ends, if nobody closes")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for an answer")
     options = parser.parse_args()
     if not 1 <= options.size <= MAX_DATAGRAM or options.copies < 1:

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from dipronn.node import processes
+from dipronn.node import namespaces, processes
 from tests.system.node.conftest import HELLO, NodeUnderTest, run_dipronn
+from tests.unit.vmhost.tars import make_tar
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
 
@@ -232,3 +233,57 @@ def test_a_killed_machine_is_seen_in_watch(node: NodeUnderTest, hello: dict[str,
     assert session["instances"][0]["state"] == "INSTANCE_STATE_DEAD"
     watch.terminate()
     watch.wait()
+
+
+RELAY = Path(__file__).with_name("artp_relay.c")
+LIBRARY = Path(__file__).parents[3] / "vmhost" / "guest" / "lib"
+GROUP_KEY = "00112233445566778899aabbccddeeff"
+RELAYED = f"""
+session relay {{
+  transport artp;
+  param artp_key "{GROUP_KEY}";
+  input  words : artp rate 10Mbps to 192.0.2.1:5000;
+  output greetings to 198.51.100.7:6000;
+  program one {{ bundle "relay.tar"; in words; out greetings; needs cpu 0.1, memory 16MiB; }}
+  data words -> one.words;
+  data one.greetings -> greetings;
+}}
+"""
+
+
+def artp_command(node: NodeUnderTest, place: str, *words: str) -> list[str]:
+    namespace = namespaces.NAMESPACES / f"{node.name}-{place}"
+    return ["nsenter", f"--net={namespace}", "--", sys.executable, "-m", "artp", *words]
+
+
+@pytest.mark.req("D37", "D38", "D39", "D53")
+def test_bytes_cross_a_program_over_artp(node: NodeUnderTest, tmp_path: Path) -> None:
+    relay = tmp_path / "relay"
+    sources = [
+        Path(__file__).with_name("artp_relay.c"),
+        LIBRARY / "dipronn_guest.c",
+        *LIBRARY.glob("artp*.c"),
+    ]
+    command = ["gcc", "-static", "-O2", f"-I{LIBRARY}", "-o", str(relay)]
+    subprocess.run([*command, *map(str, sources)], check=True)
+    make_tar(tmp_path / "relay.tar", {"run": relay.read_bytes()})
+    (tmp_path / "relay.dpn").write_text(RELAYED)
+    established = node.dipronn("session", "establish", str(tmp_path / "relay.dpn"))
+    assert established.returncode == 0, established.stderr
+    original, copy = os.urandom(200_000), tmp_path / "copy"
+    receive = artp_command(
+        node, "receiver1", "receive", "198.51.100.7:6000", "--group-key", GROUP_KEY, "--count", "21"
+    )
+    with copy.open("wb") as out, subprocess.Popen(receive, stdout=out) as receiver:
+        try:
+            send = artp_command(
+                node, "source", "send", "192.0.2.1:5000", "--timeout", "60", "--size", "10000"
+            )
+            sent = subprocess.run(send, input=original, capture_output=True, timeout=120, check=False)
+            assert sent.returncode == 0, sent.stderr
+            receiver.wait(timeout=120)
+        finally:
+            receiver.kill()
+    assert copy.read_bytes() == original
+    closed = node.dipronn("session", "close", "relay")
+    assert closed.returncode == 0, closed.stderr

@@ -58,17 +58,17 @@ def _register(port, transport):
 
 async def artp_input(port):
     """An `artp.Listener` for one of this program's inputs: receive from it, or accept its connections."""
-    import artp
-
     endpoint, key = _register(port, "artp")
+    import artp  # after registering, since it takes a small guest a while
+
     return await artp.listen(endpoint, key=key, group_key=_group_key(key))
 
 
 async def artp_output(port):
     """An `artp.Connection` to send to one of this program's outputs, acknowledged by all who must have it."""
-    import artp
-
     endpoint, key = _register(port, "artp")
+    import artp  # after registering, since it takes a small guest a while
+
     copies = resolve(port)[2]
     return await artp.open_group((GATEWAY, OUTPUT_PORT), _group_key(key), copies=copies, udp=endpoint)
 
