@@ -81,6 +81,13 @@ static __always_inline int icmp_type(void *l4, void *data_end, u32 room) {
     return room >= 8 && l4 + 8 <= data_end ? *(u8 *)l4 : -1;
 }
 
+/* What ARP is for IPv4, on links that are the unit's own. */
+static __always_inline int is_neighbour_discovery(struct packet *p, struct ipv6hdr *ip, void *data_end) {
+    if (ip->nexthdr != IPPROTO_ICMPV6 || ip->hop_limit != 255) return 0;
+    int type = icmp_type(ip + 1, data_end, p->length - sizeof(*ip));
+    return type >= 133 && type <= 137;
+}
+
 static __always_inline int guest_other4(struct packet *p, struct iphdr *ip, void *data_end) {
     void *l4 = ip + 1;
     u32 room = p->length - sizeof(*ip);

@@ -64,6 +64,7 @@ static __always_inline int parse_ip6(struct packet *p, struct ipv6hdr *ip, void 
     u32 length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
     if ((void *)ip + length > data_end) return -DROP_MALFORMED_IP;
     p->length = length;
+    if (!ip->nexthdr && *(u16 *)&ip->daddr == bpf_htons(0xff02)) return -DROP_MULTICAST_LISTENER;
     if (is_extension(ip->nexthdr)) return -DROP_IPV6_EXTENSION;
     p->ttl = ip->hop_limit;
     u32 *source = (u32 *)&ip->saddr;

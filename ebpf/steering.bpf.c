@@ -57,7 +57,10 @@ static __always_inline int steer_ip6(struct xdp_md *ctx, struct packet *p, void 
     int guest = p->link->kind == GUEST;
     int result = parse_ip6(p, ip, data_end);
     if (result) return result;
-    if (ip->nexthdr != IPPROTO_UDP) return guest ? guest_other6(p, ip, data_end) : unmatched(p, DROP_NO_FLOW);
+    if (ip->nexthdr != IPPROTO_UDP) {
+        if (guest) return guest_other6(p, ip, data_end);
+        return is_neighbour_discovery(p, ip, data_end) ? to_host(p) : unmatched(p, DROP_NO_FLOW);
+    }
     result = parse_udp(p, udp, data_end, sizeof(*ip), 6);
     if (result) return result;
     result = guest ? bound6(p, ip, udp, &f) : flowing6(p, ip, udp, &f);

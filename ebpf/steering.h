@@ -38,6 +38,7 @@ enum drop {
     DROP_OVERRIDE_REFUSED,
     DROP_NO_NEXT_HOP,
     DROP_OWN_CONTROL,
+    DROP_MULTICAST_LISTENER,
 };
 #define DROPS 64 /* room to append */
 

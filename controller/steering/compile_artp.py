@@ -85,7 +85,7 @@ def from_source(
 def from_receivers(
     compiler: Compiler, unit: str, output: str, target: Target, feeding: list[tuple[PlacedInstance, str]]
 ) -> Target:
-    """What ARTP packets meet that come back to the public address of an output, which these instances feed."""
+    """What ARTP packets meet that come back to an output's public address; these instances feed it."""
     name = f"answers {output}"
     branches = [
         compiler.straight(unit, f"{name} everyone {one.name}/{port}", one, port) for one, port in feeding

@@ -49,6 +49,7 @@ class Drop(IntEnum):
     OVERRIDE_REFUSED = 33  # a destination outside what the output permits; a program's fault
     NO_NEXT_HOP = 34  # a destination whose next hop is being found; expected once for each new destination
     OWN_CONTROL = 35  # control information does not return to its sender; expected
+    MULTICAST_LISTENER = 36  # MLD: every IPv6 host tells which groups it hears; expected on any link
 
     @property
     def label(self) -> str:

@@ -65,8 +65,16 @@ GUEST_RATE = 200.0
 GUEST_BURST = 200.0
 LEARNT_MTU = 1500
 NEIGHBOUR_DISCOVERY = (133, 135, 136)  # router solicitation, neighbour solicitation and advertisement
+ON_LINKS_OF_THE_UNIT = range(133, 138)  # router advertisements and redirects as well
 REFRESH_INTERVAL = 1.0
 """Seconds for which a learnt row is left as it is."""
+
+
+def _is_neighbour_discovery(datagram: Datagram) -> bool:
+    """What ARP is for IPv4; it never crosses a router, hence the hop limit (RFC 4861)."""
+    payload = datagram.payload
+    is_icmp = datagram.source.version == 6 and datagram.protocol == ICMPV6 and len(payload) >= 8
+    return is_icmp and payload[0] in ON_LINKS_OF_THE_UNIT and datagram.ttl == 255
 
 
 @dataclass
@@ -178,8 +186,10 @@ class _Passage:
         if datagram.protocol != UDP:
             if guest:
                 self._guest_not_udp(datagram)
+            elif _is_neighbour_discovery(datagram):  # [11]
+                self._to_host()
             else:
-                self._unmatched(Drop.NO_FLOW)  # [11]
+                self._unmatched(Drop.NO_FLOW)
             return
         udp = parse_udp(datagram)  # [12]
         if guest:

@@ -134,6 +134,8 @@ def _parse_ipv6(data: bytes) -> Datagram:
     length, protocol, ttl = struct.unpack_from("!HBB", data, 4)
     if 40 + length > len(data):
         raise Dropped(Drop.MALFORMED_IP)
+    if protocol == 0 and data[24:26] == b"\xff\x02":
+        raise Dropped(Drop.MULTICAST_LISTENER)
     if protocol in _EXTENSIONS:
         raise Dropped(Drop.IPV6_EXTENSION)
     return Datagram(

@@ -152,7 +152,7 @@ def what_is_not_udp_is_dropped_or_left_to_the_host() -> Script:
     script = Script(steered())
     script.arrives(WAN, from_outside(ping), lost(Drop.NO_FLOW))
     script.arrives(LAN, ethernet(UNIT_MAC, LAN_MAC, ping, vlan=5), HOST)
-    detection = IPv6(src="::", dst="ff02::1:ff00:1") / ICMPv6ND_NS(tgt=str(PUBLIC6.address))
+    detection = IPv6(src="::", dst="ff02::1:ff00:1", hlim=64) / ICMPv6ND_NS(tgt=str(PUBLIC6.address))
     script.arrives(WAN, from_outside(detection), lost(Drop.NO_FLOW))
     return script
 

@@ -8,10 +8,15 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
+    ICMPv6MLReport2,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
+    ICMPv6ND_RA,
+    ICMPv6ND_Redirect,
     ICMPv6ND_RS,
     IPv6,
+    IPv6ExtHdrHopByHop,
+    RouterAlert,
 )
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
@@ -21,13 +26,18 @@ from tests.conformance.golden.tables import (
     BROADCAST,
     PUBLIC,
     from_guest,
+    from_outside,
     steered,
 )
 from tests.conformance.network import (
     GUEST0_MAC,
     GUEST1_MAC,
+    LAN,
+    LAN_MAC,
+    UNIT_MAC,
     VM0,
     VM0_MAC,
+    WAN,
     WAN_MAC,
     socket,
 )
@@ -80,6 +90,37 @@ def a_guest_may_discover_its_neighbours() -> Script:
     script.arrives(VM0, from_guest(routed), lost(Drop.GUEST_FORBIDDEN))
     foreign = IPv6(src="fd00:4::2", dst="ff02::1:ff00:1", hlim=255) / solicitation
     script.arrives(VM0, from_guest(foreign), lost(Drop.SPOOFED_ADDRESS))
+    return script
+
+
+@case("R9", edge=False)
+def neighbours_of_the_unit_are_heard_on_every_link() -> Script:
+    script = Script(steered(guests=True))
+    known = "fd00:9::9"
+    messages: tuple[Packet, ...] = (ICMPv6ND_RS(), ICMPv6ND_RA(), ICMPv6ND_Redirect())
+    messages += (ICMPv6ND_NS(tgt=known), ICMPv6ND_NA(tgt=known))
+    for message in messages:
+        heard = IPv6(src="fe80::9", dst="ff02::1", hlim=255) / message
+        script.arrives(WAN, from_outside(heard), HOST)
+        script.arrives(LAN, ethernet(UNIT_MAC, LAN_MAC, heard), HOST)
+        routed = IPv6(src="fe80::9", dst="ff02::1", hlim=254) / message
+        script.arrives(WAN, from_outside(routed), lost(Drop.NO_FLOW))
+    short = IPv6(src="fe80::9", dst="ff02::1", hlim=255, nh=58) / Raw(b"\x87" + bytes(6))
+    script.arrives(WAN, from_outside(short), lost(Drop.NO_FLOW))
+    ping = IPv6(src="fe80::9", dst="ff02::1", hlim=255) / ICMPv6EchoRequest()
+    script.arrives(WAN, from_outside(ping), lost(Drop.NO_FLOW))
+    return script
+
+
+@case("R9", edge=False)
+def listeners_to_groups_are_named() -> Script:
+    script = Script(steered(guests=True))
+    hop_by_hop = IPv6ExtHdrHopByHop(options=[RouterAlert()])
+    report = IPv6(src="fe80::9", dst="ff02::16", hlim=1) / hop_by_hop / ICMPv6MLReport2()
+    script.arrives(WAN, from_outside(report), lost(Drop.MULTICAST_LISTENER))
+    script.arrives(VM0, from_guest(report), lost(Drop.MULTICAST_LISTENER))
+    other = IPv6(src="fe80::9", dst="ff05::16", hlim=1) / hop_by_hop / ICMPv6MLReport2()
+    script.arrives(WAN, from_outside(other), lost(Drop.IPV6_EXTENSION))
     return script
 
 
