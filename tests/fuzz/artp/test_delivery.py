@@ -56,6 +56,7 @@ def close(network: Network, client: ClientPeer, *servers: ServerPeer) -> None:
 
 
 @pytest.mark.req("D39")
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), faults, st.integers(0, 2**32 - 1))
 def test_every_datagram_arrives_once(seed: int, faults: Faults, first: int) -> None:
     network = Network(seed, faults)
@@ -69,7 +70,7 @@ def test_every_datagram_arrives_once(seed: int, faults: Faults, first: int) -> N
 
 
 @pytest.mark.req("D39")
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), faults)
 def test_both_directions(seed: int, faults: Faults) -> None:
     network = Network(seed, faults)
@@ -86,7 +87,7 @@ def test_both_directions(seed: int, faults: Faults) -> None:
     assert received(client) == sorted(down)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.integers(0, 2**32), faults)
 def test_memory_stays_within_its_limits(seed: int, faults: Faults) -> None:
     """A receiver that has room for little and does not read, then reads."""
