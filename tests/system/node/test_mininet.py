@@ -46,10 +46,10 @@ def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.Comp
 @pytest.mark.req("D50")
 def test_the_demonstration_keeps_its_promises_in_mininet() -> None:
     done = run("--json")
-    assert done.returncode == 0, done.stderr + done.stdout
+    assert done.stdout, done.stderr
     result = json.loads(done.stdout)
-    assert result["ok"] is True
-    assert all(check["kept"] for check in result["checks"])
+    assert [check for check in result["checks"] if not check["kept"]] == []
+    assert result["ok"] is True and done.returncode == 0
     delivered = {each["output"]: each["bytes"] for each in result["delivered"]}
     assert delivered["high"] == delivered["safe"] == result["sent_bytes"]
     assert starter.residue(NODE) == []
