@@ -35,6 +35,8 @@ OUTPUTS = {HIGH: (0, "198.51.100.7", 6000), SAFE: (0, "198.51.100.7", 6002), LOW
 """Output → its receiver's place in the topology, address and port, as the session's text states them."""
 LOW_BYTES_AT_MOST = 0.8
 SETTLE_SECONDS = 10.0
+REGISTRATION_SECONDS = 150.0
+"""Four machines start at once, by emulation and on few cores."""
 HOUSEKEEPING_PACKETS = 20
 """By how much the taps of two instances may differ: ARP and the name protocol also go there."""
 
@@ -71,7 +73,9 @@ async def _show(topology: Topology, result: DemoResult, progress: Progress) -> N
     programs = await asyncio.to_thread(bundles.build, scratch)
     async with dipronn.connect(f"unix:{places.socket}") as node:
         progress("establishing the session: virtual machines start, programs register their names")
-        session = await node.establish(SESSION_FILE.read_text(), bundles=programs)
+        session = await node.establish(
+            SESSION_FILE.read_text(), bundles=programs, registration_timeout=REGISTRATION_SECONDS
+        )
         result.machines = [
             MachineStart(
                 f"{each.program}-{each.index}", each.unit, each.start_time.ToTimedelta().total_seconds()
