@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from ipaddress import ip_address
 
@@ -102,6 +103,11 @@ async def test_destinations_of_packets_are_found_by_the_unit(unit: Unit) -> None
         assert set().union(*map(waiting, others)) <= {named}
         again = artp(number=4, destinations=elsewhere)
         assert await reach(sender, others, again) == [again, again]
+        # The next agent takes over, and finds them again.
+        await unit.end(signal.SIGKILL)
+        await unit.start()
+        after = artp(number=5, destinations=elsewhere)
+        assert await reach(sender, others, after) == [after, after]
         assert set().union(*map(waiting, usual)) <= {packet} and not waiting(forbidden)
     finally:
         for each in (sender, *usual, *others, forbidden):
