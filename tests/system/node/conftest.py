@@ -15,6 +15,8 @@ import pytest
 from dipronn.node import namespaces, processes, starter
 
 TRAFFIC = Path(__file__).with_name("namespace_traffic.py")
+PATIENTLY = ("--registration-timeout", "120")
+"""Machines are emulated here, and cores few."""
 HELLO = Path(__file__).parents[3] / "examples" / "hello" / "hello.dpn"
 
 
@@ -108,7 +110,7 @@ def running_node(name: str, entries: str, folder: Path) -> Iterator[NodeUnderTes
 @pytest.fixture
 def hello(node: NodeUnderTest) -> Iterator[dict[str, Any]]:
     """The tutorial's session, active; closed after the test."""
-    established = node.dipronn("session", "establish", str(HELLO), "--json")
+    established = node.dipronn("session", "establish", str(HELLO), *PATIENTLY, "--json")
     assert established.returncode == 0, established.stderr
     yield json.loads(established.stdout)
     node.dipronn("session", "close", "hello")

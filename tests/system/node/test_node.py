@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dipronn.node import namespaces, processes
-from tests.system.node.conftest import HELLO, NodeUnderTest, run_dipronn
+from tests.system.node.conftest import HELLO, PATIENTLY, NodeUnderTest, run_dipronn
 from tests.unit.vmhost.tars import make_tar
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
@@ -92,7 +92,7 @@ def test_parameters_reach_a_program_by_its_environment_and_by_resolve(
     (tmp_path / "greet").mkdir()
     (tmp_path / "greet" / "run").write_text(TELL_PARAMETERS)
     (tmp_path / "greet" / "run").chmod(0o755)
-    established = node.dipronn("session", "establish", str(tmp_path / "told.dpn"))
+    established = node.dipronn("session", "establish", str(tmp_path / "told.dpn"), *PATIENTLY)
     try:
         assert established.returncode == 0, established.stderr
         receiver = node.traffic("receiver1", "receive", *RECEIVER, "2")
@@ -114,7 +114,7 @@ def test_an_offer_of_the_node_is_taken_and_carries_traffic(node: NodeUnderTest, 
     offer = node.json("session", "negotiate", file, "--valid-for", "300")
     assert offer["programs"][0]["least"] == 1 and 1 <= offer["programs"][0]["instances"] <= 2
     assert node.json("session", "list") == [] and vms(node) == []
-    established = node.dipronn("session", "establish", file, "--offer", offer["id"], "--json")
+    established = node.dipronn("session", "establish", file, "--offer", offer["id"], *PATIENTLY, "--json")
     try:
         assert established.returncode == 0, established.stderr
         places = [(each["program"], each["index"], each["unit"]) for each in offer["instances"]]
@@ -268,7 +268,7 @@ def test_bytes_cross_a_program_over_artp(node: NodeUnderTest, tmp_path: Path) ->
     subprocess.run([*command, *map(str, sources)], check=True)
     make_tar(tmp_path / "relay.tar", {"run": relay.read_bytes()})
     (tmp_path / "relay.dpn").write_text(RELAYED)
-    established = node.dipronn("session", "establish", str(tmp_path / "relay.dpn"))
+    established = node.dipronn("session", "establish", str(tmp_path / "relay.dpn"), *PATIENTLY)
     assert established.returncode == 0, established.stderr
     original, copy = os.urandom(200_000), tmp_path / "copy"
     receive = artp_command(
