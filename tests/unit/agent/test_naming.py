@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -62,6 +63,26 @@ async def test_names_are_told_and_outlive_the_agent(
     assert [(each.program, each.port, each.real_port) for each in later.reports(7)] == [("echo", "in", 6000)]
     later.forget_machine(machine)
     assert Names(store, told.append).reports(7) == []
+
+
+async def test_ports_of_artp_get_their_channels_key(machine: Machine, store: Store) -> None:
+    """The same on every unit, since it is made of what the control unit tells all instances."""
+    told = {naming.ARTP_KEY: "5e" * 16}
+    (program,) = machine.spec.programs
+    spec = replace(machine.spec, programs=(replace(program, environment=told),))
+    names = Names(store, lambda _: None)
+    await names.serve(replace(machine, spec=spec))
+    keys = [
+        (await names.registered("dt2", replace(registration(port, real), transport=transport), None)).key
+        for port, real, transport in (
+            ("in", 1, "artp"),
+            ("in", 2, "artp"),
+            ("out", 3, "artp"),
+            ("out", 4, "udp"),
+        )
+    ]
+    assert keys[0] is not None and len(keys[0]) == 16
+    assert keys[0] == keys[1] != keys[2] and keys[3] is None
 
 
 async def test_resolve_tells_the_parameters(

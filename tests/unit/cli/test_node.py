@@ -77,7 +77,8 @@ async def test_a_refused_session_has_status_1_and_its_diagnostics(tmp_path: Path
     async with cluster(tmp_path / "c", ("solo",)) as node:
         write(file, SESSION.replace("out o;", "out o; parallelizable 2 by chosen;"))
         status, _, err = await dipronn(node, "session", "establish", str(file))
-        assert status == 1 and f"{file}:3:" in err and "the policy `chosen` (program `p`) without ARTP (input `x`)" in err
+        assert status == 1 and f"{file}:3:" in err
+        assert "the policy `chosen` (program `p`) without ARTP (input `x`)" in err
         write(file, SESSION.replace("p.tar", "../../etc.tar"))
         status, _, err = await dipronn(node, "session", "establish", str(file))
         assert status == 1 and "is not inside the folder of its session file" in err
