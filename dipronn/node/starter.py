@@ -163,6 +163,8 @@ def _start_switch(topology: Topology, places: Places, unit: UnitPlace) -> None:
     config.write_text(text, encoding="utf-8")
     switch = switches.command(unit, directory)
     processes.start(places.node, unit.namespace, switch, places.log(f"{unit.name}-switch"))
+    deepen = [sys.executable, "-m", "dipronn.node.switch_queues", *switches.queue_arguments()]
+    processes.start(places.node, unit.namespace, deepen, places.log(f"{unit.name}-switch"))
     agent = [sys.executable, "-m", "controller.drivers.p4runtime", "--config", str(config)]
     processes.start(places.node, unit.namespace, agent, places.log(unit.name))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT
 from dipronn.errors import Unavailable
+from dipronn.node import switch_queues
 from dipronn.node.topology import SwitchPort, UnitPlace
 
 PROGRAM = "simple_switch_grpc"
@@ -38,6 +39,11 @@ def command(unit: UnitPlace, folder: Path) -> list[str]:
         *("--thrift-port", str(_THRIFT_PORT), "--notifications-addr", f"ipc://{folder / 'notifications'}"),
         *("--", "--cpu-port", str(CONTROLLER_PORT), "--grpc-server-addr", _P4RUNTIME),
     ]
+
+
+def queue_arguments() -> list[str]:
+    """Of ``dipronn.node.switch_queues``, for a switch started by ``command``."""
+    return [str(_THRIFT_PORT), str(switch_queues.DEPTH)]
 
 
 def agent_config(unit: UnitPlace, *, state: Path, control: str, certs: Path) -> str:

@@ -37,6 +37,7 @@ def switches(prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for node in running_node(f"{prefix}s", 'dataplane = "p4"\nprocessing_units = 1\n', folder):
         established = node.dipronn("session", "establish", str(folder / "straight.dpn"))
         assert established.returncode == 0, established.stderr
+        assert "Error" not in node.places.log("distribution-switch").read_text(), "its queues were not set"
         yield node
 
 
