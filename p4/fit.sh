@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Compiles and assembles the pipeline for both Tofinos into the folder $1. The compiler alone accepts programs that do not
-# fit; the assembler refuses them. Minutes each.
+# p4/fit.sh FOLDER [tofino|tofino2]...: compiles and assembles the pipeline for these chips (default: both) into the
+# folder. The compiler alone accepts programs that do not fit; the assembler refuses them. Minutes each. Status 1: one
+# does not fit.
 set -euo pipefail
-out=$(realpath -m "$1")
+out=$(realpath -m "${1:?a folder for what is made}")
+shift
 cd "$(dirname "$0")"
 for tool in p4c p4c-barefoot bfas; do
     if ! command -v "$tool" >/dev/null; then
@@ -10,10 +12,15 @@ for tool in p4c p4c-barefoot bfas; do
         exit 2
     fi
 done
-for target in "tofino tna" "tofino2 t2na"; do
-    read -r chip arch <<<"$target"
-    mkdir -p "$out/$chip"
-    # The plain names of P4Runtime for counters and registers, which its messages can hold.
-    p4c --target "$chip" --arch "$arch" -o "$out/$chip" --p4runtime-force-std-externs \
+declare -A architecture=([tofino]=tna [tofino2]=t2na)
+fits=0
+[ $# -gt 0 ] || set -- tofino tofino2
+for chip in "$@"; do
+    mkdir -p "$out/$chip/assembled"
+    # Without the driver's own call of the assembler. The plain names of P4Runtime for counters and registers, which
+    # its messages can hold.
+    p4c -S --target "$chip" --arch "${architecture[$chip]}" -o "$out/$chip" --p4runtime-force-std-externs \
         --p4runtime-files "$out/$chip/p4info.txtpb" tna/steering.p4
+    bfas --target "$chip" "$out/$chip/pipe/steering.bfa" -o "$out/$chip/assembled" || fits=1
 done
+exit "$fits"
