@@ -21,7 +21,7 @@ from controller.request import Request
 from controller.steering.compile import compile_session
 from controller.steering.deployment import Deployment, Entrance, Exit
 from controller.steering.identifiers import Identifiers
-from controller.steering.model import Socket
+from controller.steering.model import Address, Socket
 from controller.units import Units, UnitState, node_unit
 from dipronn.errors import AlreadyExists, InsufficientResources, InvalidSession, Unavailable
 from dipronn.v1 import session_pb2 as pb
@@ -215,13 +215,13 @@ class Admission:
         return units
 
     def _assign(
-        self, record: SessionRecord, key: str, addresses: list[object], taken: dict[Socket, str]
+        self, record: SessionRecord, key: str, addresses: list[Address], taken: dict[Socket, str]
     ) -> list[Socket]:
         """One port that is free at all of these addresses."""
         attempt = 0
         while True:
             port = self._identifiers.number("port", record.owner, f"{key} {attempt}" if attempt else key)
-            sockets = [Socket(address, port) for address in addresses]  # type: ignore[arg-type]
+            sockets = [Socket(address, port) for address in addresses]
             if not any(socket in taken for socket in sockets):
                 taken.update(dict.fromkeys(sockets, f"{key} of session `{record.name}`"))
                 return sockets
@@ -272,7 +272,7 @@ def _taken_sockets(records: Iterable[SessionRecord]) -> dict[Socket, str]:
     return taken
 
 
-def _outside_addresses(unit: UnitState) -> list[object]:
+def _outside_addresses(unit: UnitState) -> list[Address]:
     links = node_unit(unit.stored).links
     return [interface.ip for link in links if link.outside for interface in link.addresses]
 

@@ -16,6 +16,7 @@ from dipronn.cli.target import Target
 from dipronn.client import Node
 from dipronn.client.bundles import find
 from dipronn.errors import NotFound
+from dipronn.v1 import node_pb2
 from dipronn.v1 import session_pb2 as pb
 
 app = typer.Typer(help="Establish sessions and look at them.", no_args_is_help=True)
@@ -165,7 +166,9 @@ def explain(
     )
 
 
-async def _explain(target: Target, name: str, source: str, input_name: str, size: int) -> list:  # type: ignore[type-arg]
+async def _explain(
+    target: Target, name: str, source: str, input_name: str, size: int
+) -> list[node_pb2.ExplainStep]:
     async with target.connect() as node:
         session = await node.session(name)
         inputs = [one for one in session.inputs if input_name in ("", one.name)]

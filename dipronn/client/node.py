@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -158,7 +158,7 @@ class Node:
         with self._errors():
             return list((await self._sessions.List(session_pb2.ListSessionsRequest())).sessions)
 
-    async def watch(self, name: str) -> AsyncIterator[session_pb2.SessionEvent]:
+    async def watch(self, name: str) -> AsyncGenerator[session_pb2.SessionEvent, None]:
         """The present state, then every change, until the session has ended."""
         with self._errors():
             async for event in self._sessions.Watch(session_pb2.WatchSessionRequest(name=name)):

@@ -92,11 +92,11 @@ class SyncNode:
         try:
             while True:
                 try:
-                    yield self._call(anext(events))  # type: ignore[arg-type]
+                    yield self._call(events.__anext__())
                 except StopAsyncIteration:
                     return
         finally:
-            self._call(events.aclose())  # type: ignore[attr-defined]
+            self._call(events.aclose())
 
     def close_session(self, name: str) -> session_pb2.Session:
         return self._call(self._node.close_session(name))
