@@ -275,7 +275,10 @@ class Agent:
             self._tell_drops()
             if not self._beacon.beats():
                 _log.warning("the unit's beacon was killed and is started again")
-                await self._beacon.start()
+                try:
+                    await self._beacon.start()
+                except DipronnError as error:  # its heartbeats tell the same, later
+                    _log.error("the unit has no beacon", error=str(error))
 
     def _hear(self) -> None:
         """Take the events of the kernel that wait."""
