@@ -13,8 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from dipronn.cli.output import write, write_json, write_table
+from dipronn.cli.probe import CACHE
 from dipronn.cli.target import Target
 from dipronn.v1 import images_pb2 as pb
+from vmhost.vm.build import build_image
+from vmhost.vm.image import prepare_images
 
 app = typer.Typer(help="Push bundles, kernels and disks to the node.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -85,6 +88,18 @@ async def _push(
                 owner=owner,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
+
+
+@app.command()
+def build(
+    folder: Annotated[Path, typer.Argument(help="What the machine has at its root, over our guest's own.")],
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="FOLDER.img if not stated.")] = None,
+    cache: Annotated[Path, typer.Option(help="Where guests' parts are kept.")] = CACHE,
+) -> None:
+    """Make a machine's image (kernel and initramfs) from a folder, with our init and guest library in it."""
+    out = out or folder.resolve().with_suffix(".img")
+    size = build_image(prepare_images(cache), folder, out)
+    write(f"{out}: {size} bytes; push it with `dipronn image push {out} --kind kernel`")
 
 
 @app.command(name="list")

@@ -116,6 +116,14 @@ def verify_qcow2(path: Path, max_virtual: int) -> None:
         raise _refused(path, f"more than {_MAX_EXTENSIONS} extensions in its header")
 
 
+def virtual_size(path: Path, kind: str) -> int:
+    """Bytes of a verified disk, `raw` or `qcow2`, as its guest sees it."""
+    if kind == "raw":
+        return path.stat().st_size
+    with path.open("rb") as file:
+        return int(_HEADER.unpack(_exactly(path, file.read(_HEADER.size), _HEADER.size))[5])
+
+
 def _table(path: Path, name: str, offset: int, length: int, cluster: int, size: int) -> None:
     if length == 0 or offset < cluster or offset % cluster or offset + length > size:
         raise _refused(path, f"its {name} at {offset} with {length} bytes lies not within its {size} bytes")

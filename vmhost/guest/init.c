@@ -6,11 +6,13 @@
  *
  * /etc/dipronn/config, one item a line, written by vmhost/vm/image.py:
  *   module FILE        in /lib/modules, in loading order
+ *   bus NAME           the same for every FILE that /etc/dipronn/modules/NAME lists: of a whole machine, whose
+ *                      kernel the host does not know
  *   mtu BYTES
  *   address ADDRESS    IPv4 or IPv6; becomes a /32 or /128
  *   gateway ADDRESS    on-link; becomes the default route of its family
- *   program NAME UID   /programs/NAME/run with the environment /etc/dipronn/environ/NAME (NUL-terminated
- * strings)
+ *   program NAME UID   /programs/NAME/run, or what /etc/dipronn/command/NAME says to a shell, with the
+ *                      environment /etc/dipronn/environ/NAME (NUL-terminated strings)
  *
  * The port carries JSON lines {"event":"up"}, {"event":"started","program":P},
  * {"event":"exit","program":P,"status":S}. Any byte from the host asks for all of it again, so a host that
@@ -90,6 +92,16 @@ static void load_module(const char *file) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST)) die(path);
     close(fd);
+}
+
+static void load_modules(const char *bus) {
+    char path[256], file[128];
+    snprintf(path, sizeof path, "/etc/dipronn/modules/%s", bus);
+    FILE *list = fopen(path, "re");
+    if (!list) die(path);
+    while (fscanf(list, "%127s", file) == 1)
+        load_module(file);
+    fclose(list);
 }
 
 /* ---- network: plain rtnetlink, one request and its acknowledgement at a time ---- */
@@ -201,6 +213,19 @@ static char **read_environment(const char *program) {
     return variables;
 }
 
+/* What the session says to a shell of this machine; NULL if the program has a folder with its /run. */
+static char *read_command(const char *program) {
+    static char text[32768];
+    char path[256];
+    snprintf(path, sizeof path, "/etc/dipronn/command/%s", program);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    if (size < 0) return NULL;
+    text[size] = 0;
+    return text;
+}
+
 static void start_program(struct program *program) {
     program->pid = fork();
     if (program->pid < 0) die("fork");
@@ -208,7 +233,9 @@ static void start_program(struct program *program) {
     char **environment = read_environment(program->name);
     char folder[160];
     snprintf(folder, sizeof folder, "/programs/%s", program->name);
-    char *arguments[] = {"./run", NULL};
+    char *command = read_command(program->name);
+    if (command) snprintf(folder, sizeof folder, "/");
+    char *arguments[] = {command ? "/bin/sh" : "./run", command ? "-c" : NULL, command, NULL};
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -217,7 +244,7 @@ static void start_program(struct program *program) {
     dup2(null, 0);
     if (chdir(folder) || setgroups(0, NULL) || setgid(program->uid) || setuid(program->uid)) die(folder);
     execve(arguments[0], arguments, environment);
-    say("program %s: run: %s", program->name, strerror(errno));
+    say("program %s: %s: %s", program->name, arguments[0], strerror(errno));
     _exit(127);
 }
 
@@ -346,6 +373,8 @@ int main(void) {
     while (fscanf(config, "%15s %127s", key, value) == 2) {
         if (!strcmp(key, "module")) {
             load_module(value);
+        } else if (!strcmp(key, "bus")) {
+            load_modules(value);
         } else if (!strcmp(key, "mtu")) {
             mtu = atoi(value);
         } else if (!strcmp(key, "address")) {

@@ -78,7 +78,7 @@ _STDLIB_LEFT_OUT = re.compile(
 @dataclass(frozen=True, slots=True)
 class GuestImages:
     """The parts that all VMs share, in the cache folder `folder`. `modules`: per bus ("virtio_mmio",
-    "virtio_pci"), in loading order."""
+    "virtio_pci"), in loading order. `all_modules`: of the kernel, by name, most of them in no base."""
 
     folder: Path
     kernel: Path
@@ -86,6 +86,7 @@ class GuestImages:
     small: Path
     python: Path
     modules: Mapping[str, tuple[str, ...]]
+    all_modules: Mapping[str, Path]
 
     def write_initramfs(self, out: IO[bytes], spec: VmSpec | None, bus: str) -> int:
         """Write base, configuration and bundles; without a spec a guest that only reports that it is up.
@@ -93,7 +94,8 @@ class GuestImages:
         Returns the MiB that this guest needs before its programs get any. Raises InvalidSession if a bundle
         is refused.
         """
-        bundles = [(program, read_bundle(program.bundle)) for program in spec.programs] if spec else []
+        programs = spec.programs if spec else ()
+        bundles = [(each, read_bundle(each.bundle)) for each in programs if each.bundle is not None]
         base = self.python if any(bundle.python for _, bundle in bundles) else self.small
         with base.open("rb") as source:
             size = os.fstat(source.fileno()).st_size
@@ -130,7 +132,7 @@ def prepare_images(cache: Path) -> GuestImages:
         tree = packages.root(kernel_package)
         kernel = next((tree / "boot").glob("vmlinuz-*"))
         index = {path.stem.replace("-", "_"): path for path in (tree / "lib/modules").rglob("*.ko")}
-        modules = {bus: _load_order(index, (bus, *_DEVICES)) for bus in _BUSES}
+        modules = {bus: load_order(index, (bus, *_DEVICES)) for bus in _BUSES}
         wanted = sorted({name for names in modules.values() for name in names})
         files = [index[name] for name in wanted]
         versions = {name: packages.version(name) for name in ("busybox-static", *_PYTHON_PACKAGES)}
@@ -145,6 +147,7 @@ def prepare_images(cache: Path) -> GuestImages:
             small=images[False],
             python=images[True],
             modules={bus: tuple(index[name].name for name in names) for bus, names in modules.items()},
+            all_modules=index,
         )
 
 
@@ -156,7 +159,7 @@ def locked(cache: Path) -> Iterator[None]:
         yield
 
 
-def _load_order(index: Mapping[str, Path], names: Iterable[str]) -> tuple[str, ...]:
+def load_order(index: Mapping[str, Path], names: Iterable[str]) -> tuple[str, ...]:
     """Modules with what they depend on before them; `.modinfo` of a module says what that is."""
     order: list[str] = []
 
@@ -284,6 +287,17 @@ def _compile_python(source: Path, name: str) -> bytes:
         return Path(out.name).read_bytes()
 
 
+def machine_config(out: IO[bytes], spec: VmSpec, bus: str) -> None:
+    """Write the archive that tells the init of a whole machine, if it is ours, what it is and runs."""
+    cpio = CpioWriter(out)
+    cpio.file("etc/dipronn/config", "".join([f"bus {bus}\n", _config(spec, ())]).encode())
+    for program in spec.programs:
+        cpio.file(f"etc/dipronn/command/{program.name}", program.command.encode())
+        _write_environment(cpio, spec, program)
+    cpio.close()
+    out.flush()
+
+
 def _config(spec: VmSpec | None, modules: Iterable[str]) -> str:
     """/etc/dipronn/config, as vmhost/guest/init.c reads it."""
     lines = [f"module {name}" for name in modules]
@@ -292,7 +306,9 @@ def _config(spec: VmSpec | None, modules: Iterable[str]) -> str:
         lines.append(f"mtu {spec.mtu}")
         lines += [f"address {address}" for address in spec.addresses]
         lines += [f"gateway {gateway}" for gateway in spec.gateways if gateway.version in families]
-        lines += [f"program {p.name} {FIRST_PROGRAM_UID + i}" for i, p in enumerate(spec.programs)]
+        # A whole machine is its user's own, whose programs may do in it what they like.
+        first = FIRST_PROGRAM_UID if spec.image is None else 0
+        lines += [f"program {p.name} {first and first + i}" for i, p in enumerate(spec.programs)]
     return "".join(line + "\n" for line in lines)
 
 
@@ -308,16 +324,20 @@ def _write_program(cpio: CpioWriter, spec: VmSpec, program: GuestProgram, bundle
                 cpio.directory(f"{folder}/{entry.name}")
             case BundleLink():
                 cpio.symlink(f"{folder}/{entry.name}", entry.target)
-    environment = _environment(spec, program)
-    text = "".join(f"{key}={value}\0" for key, value in environment.items()).encode()
-    if len(text) > MAX_ENVIRONMENT or len(environment) > MAX_VARIABLES:
+    _write_environment(cpio, spec, program)
+
+
+def _write_environment(cpio: CpioWriter, spec: VmSpec, program: GuestProgram) -> None:
+    variables = environment(spec, program)
+    text = "".join(f"{key}={value}\0" for key, value in variables.items()).encode()
+    if len(text) > MAX_ENVIRONMENT or len(variables) > MAX_VARIABLES:
         raise InvalidSession(
             f"program {program.name}: more parameters than {MAX_VARIABLES}, or than {MAX_ENVIRONMENT} bytes"
         )
     cpio.file(f"etc/dipronn/environ/{program.name}", text, 0o600)
 
 
-def _environment(spec: VmSpec, program: GuestProgram) -> dict[str, str]:
+def environment(spec: VmSpec, program: GuestProgram) -> dict[str, str]:
     """What a program finds in its environment; ours wins over what the session asked for.
 
     DIPRONN_ADDRESS and DIPRONN_GATEWAY are IPv4 if the program has an IPv4 address, else IPv6; a program with

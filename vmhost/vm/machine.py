@@ -7,10 +7,15 @@ open descriptors, so it needs no access to any folder.
 from __future__ import annotations
 
 import enum
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 EVENT_PORT = "org.dipronn.0"
 """Name of the virtio-serial port on which the guest's init reports."""
+
+FW_CFG_PROGRAMS = "opt/org.dipronn/programs"
+"""Where a whole machine's guest of any kind finds what it is asked to run: JSON, see docs/guests.md."""
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 # The kernel's steering sees every packet as it is on the wire: nothing is left for "hardware" to finish.
@@ -55,19 +60,40 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Descriptors:
-    """File descriptors that QEMU inherits: files to read, listening UNIX sockets, a log to append to."""
+class Load:
+    """What a machine boots from, as open descriptors.
 
-    kernel: int
-    initramfs: int
+    `command_line`: of the kernel, instead of ours. `programs`: a file that its guest finds under
+    FW_CFG_PROGRAMS. `disk`: a qcow2 file that is its own to write, in front of `base`, which it only reads
+    and whose format is `base_format`.
+    """
+
+    kernel: int | None = None
+    initramfs: int | None = None
+    command_line: str | None = None
+    programs: int | None = None
+    disk: int | None = None
+    base: int | None = None
+    base_format: str = ""
+
+    def descriptors(self) -> tuple[int, ...]:
+        found = (self.kernel, self.initramfs, self.programs, self.disk, self.base)
+        return tuple(fd for fd in found if fd is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """File descriptors that QEMU inherits: what it loads, listening UNIX sockets, a log to append to."""
+
+    load: Load
     serial: int
     qmp: int
     events: int
     tap: int | None = None
 
     def all(self) -> tuple[int, ...]:
-        found = (self.kernel, self.initramfs, self.serial, self.qmp, self.events, self.tap)
-        return tuple(fd for fd in found if fd is not None)
+        own = (self.serial, self.qmp, self.events)
+        return (*self.load.descriptors(), *own, *(() if self.tap is None else (self.tap,)))
 
 
 def qemu_command(
@@ -95,9 +121,7 @@ def qemu_command(
         *("-m", f"{memory_mib}M"),
         *("-nodefaults", "-no-user-config", "-nographic", "-no-reboot"),
         *("-sandbox", SANDBOX),
-        *("-kernel", f"/proc/self/fd/{fd.kernel}"),
-        *("-initrd", f"/proc/self/fd/{fd.initramfs}"),
-        *("-append", _kernel_command_line(machine)),
+        *_load(machine, fd.load),
         *("-add-fd", f"fd={fd.serial},set=1"),
         *("-chardev", "file,id=serial,path=/dev/fdset/1,append=on"),
         *("-serial", "chardev:serial"),
@@ -108,9 +132,44 @@ def qemu_command(
         *("-device", f"virtserialport,chardev=events,name={EVENT_PORT}"),
     ]
     if fd.tap is not None:
-        device = f"{machine.device('net')},netdev=net,mac={mac},{_NO_OFFLOADS}"
+        # Guests boot what they were brought with, not what answers on their link.
+        rom = "" if machine.type is MachineType.MICROVM else ",romfile="
+        device = f"{machine.device('net')},netdev=net,mac={mac},{_NO_OFFLOADS}{rom}"
         command += ["-netdev", f"tap,id=net,fd={fd.tap}", "-device", device]
     return command
+
+
+def _load(machine: Machine, load: Load) -> list[str]:
+    options: list[str] = []
+    if load.kernel is not None:
+        line = _kernel_command_line(machine) if load.command_line is None else load.command_line
+        options += ["-kernel", f"/proc/self/fd/{load.kernel}", "-append", line]
+    if load.initramfs is not None:
+        options += ["-initrd", f"/proc/self/fd/{load.initramfs}"]
+    if load.programs is not None:
+        options += ["-fw_cfg", f"name={FW_CFG_PROGRAMS},file=/proc/self/fd/{load.programs}"]
+    if load.base is not None:
+        base: dict[str, object] = {"driver": load.base_format, "file": "base-file", "read-only": True}
+        if load.base_format == "qcow2":
+            base["backing"] = None  # whatever its header says
+        options += [*_file("base-file", load.base, 2, read_only=True), *_block("base", base)]
+    if load.disk is not None:
+        backing = "base" if load.base is not None else None
+        disk = {"driver": "qcow2", "file": "disk-file", "backing": backing}
+        options += [*_file("disk-file", load.disk, 3), *_block("disk", disk)]
+        boots = ",bootindex=0" if load.kernel is None else ""
+        options += ["-device", f"{machine.device('blk')},drive=disk{boots}"]
+    return options
+
+
+def _file(node: str, fd: int, number: int, *, read_only: bool = False) -> list[str]:
+    """A node of QEMU's block layer that is an inherited file."""
+    file = {"driver": "file", "filename": f"/dev/fdset/{number}", "read-only": read_only}
+    return ["-add-fd", f"fd={fd},set={number}", *_block(node, file)]
+
+
+def _block(node: str, options: Mapping[str, object]) -> list[str]:
+    return ["-blockdev", json.dumps({"node-name": node, **options})]
 
 
 def _kernel_command_line(machine: Machine) -> str:

@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import structlog
 from qemu.qmp import QMPClient, QMPError
 
 from dipronn.errors import AlreadyExists, DipronnError, TimedOut, Unavailable
+from vmhost.vm.boot import Boot, prepare_boot
 from vmhost.vm.cgroups import Cgroups
 from vmhost.vm.hierarchies import RESOURCES, Limits
 from vmhost.vm.image import GuestImages
@@ -139,20 +139,14 @@ class QemuDriver:
         child: subprocess.Popen[bytes] | None = None
         try:
             with ExitStack() as stack:
-                initramfs = stack.enter_context(tempfile.TemporaryFile(dir=self._images.folder))
-                own_mib = await asyncio.to_thread(
-                    self._images.write_initramfs, initramfs, spec, self._machine.bus
+                boot = await asyncio.to_thread(
+                    prepare_boot, stack, self._images, self._machine, spec, directory
                 )
-                os.fchmod(initramfs.fileno(), 0o444)
-                memory_mib = own_mib + spec.memory_mib
-                # QEMU keeps the initramfs as well as its guest does.
-                self._limit(spec, memory_mib + (initramfs.tell() >> 20))
+                self._limit(spec, boot.memory_mib + boot.loaded_mib)
                 async with unused_uid() as uid:
                     record = Record(spec, tap.name, uid, None)
                     directory.write_record(record)
-                    child = self._spawn(
-                        stack, record, directory, initramfs.fileno(), tap.fileno(), memory_mib
-                    )
+                    child = self._spawn(stack, record, directory, boot, tap.fileno())
             process = Process.of(child.pid)
             if process is None or (pidfd := process.open()) is None:
                 raise self._died(spec.name, child, directory)
@@ -172,16 +166,15 @@ class QemuDriver:
             if isinstance(failure, OSError):
                 failure = Unavailable(f"VM {spec.name} cannot be started: {failure}")
             raise failure from error
-        log.info("vm started", vm=spec.name, machine=str(self._machine), pid=process.pid)
+        log.info("vm started", vm=spec.name, machine=str(boot.machine), pid=process.pid)
 
     def _spawn(
         self,
         stack: ExitStack,
         record: Record,
         directory: RunDirectory,
-        initramfs: int,
+        boot: Boot,
         tap: int,
-        memory_mib: int,
     ) -> subprocess.Popen[bytes]:
         """Start QEMU; what is opened for it is closed on our side when the stack is left."""
 
@@ -190,8 +183,7 @@ class QemuDriver:
             return fd
 
         descriptors = Descriptors(
-            kernel=keep(os.open(self._images.kernel, os.O_RDONLY | os.O_CLOEXEC)),
-            initramfs=initramfs,
+            load=boot.load,
             serial=keep(directory.open_log(directory.serial_log)),
             qmp=stack.enter_context(directory.listen("qmp")).fileno(),
             events=stack.enter_context(directory.listen("events")).fileno(),
@@ -199,10 +191,10 @@ class QemuDriver:
         )
         spec = record.spec
         command = qemu_command(
-            self._machine,
+            boot.machine,
             descriptors,
             name=spec.name,
-            memory_mib=memory_mib,
+            memory_mib=boot.memory_mib,
             cpus=spec.cpus,
             mac=spec.mac,
         )
@@ -213,9 +205,9 @@ class QemuDriver:
             command,
             descriptors.all(),
             record.uid,
-            self._machine,
+            boot.machine,
             errors,
-            max_file_bytes=self._log_bytes,
+            max_file_bytes=max(self._log_bytes, boot.disk_bytes),
             limit=None if cgroups is None else lambda pid: cgroups.enter(spec.name, pid),
         )
 

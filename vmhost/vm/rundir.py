@@ -1,9 +1,9 @@
 """The run directory of a VM: what must be known to find it again after its owner is gone.
 
 `<root>/<vm>/` belongs to root alone and holds `vm.json` (the record: specification, tap, process),
-`serial.log`, `serial.log.1`, `qemu.log`, and the sockets `qmp` and `events`, on which QEMU listens. It is
-made before QEMU is started and removed after QEMU is gone; a kill at any point leaves what the next owner
-can judge.
+`serial.log`, `serial.log.1`, `qemu.log`, a whole machine's own `disk.qcow2`, and the sockets `qmp` and
+`events`, on which QEMU listens. It is made before QEMU is started and removed after QEMU is gone; a kill at
+any point leaves what the next owner can judge.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from dipronn.errors import TimedOut
-from vmhost.vm.spec import GuestProgram, VmSpec
+from vmhost.vm.spec import BootImage, BootKind, GuestProgram, VmSpec
 
 _END_SECONDS = 10.0
 
@@ -89,6 +89,7 @@ class RunDirectory:
         self.path = path
         self.serial_log = path / "serial.log"
         self.qemu_log = path / "qemu.log"
+        self.disk = path / "disk.qcow2"
 
     def make(self) -> None:
         """Raises FileExistsError."""
@@ -191,8 +192,16 @@ def _spec(raw: dict[str, Any]) -> VmSpec:
         return tuple(ip_address(value) for value in values)
 
     programs = tuple(
-        GuestProgram(p["name"], Path(p["bundle"]), addresses(p["addresses"]), p["environment"])
+        GuestProgram(
+            p["name"],
+            Path(p["bundle"]) if p["bundle"] else None,
+            addresses(p["addresses"]),
+            p["environment"],
+            p.get("command", ""),
+        )
         for p in raw["programs"]
     )
+    image = raw.get("image")
+    boot = BootImage(BootKind(image["kind"]), Path(image["path"]), image["disk_bytes"]) if image else None
     changed = {"programs": programs, **{key: addresses(raw[key]) for key in ("addresses", "gateways")}}
-    return VmSpec(**{**raw, **changed})
+    return VmSpec(**{**raw, **changed, "image": boot})

@@ -22,6 +22,8 @@ Address = IPv4Address | IPv6Address
 GATEWAYS: tuple[Address, ...] = (IPv4Address("100.64.0.1"), IPv6Address("fd64:6970:726f::1"))
 """The gateway is the same on every tap: a guest's address is a /32 or /128, so links never clash."""
 
+SECTOR = 512
+
 NAME_PORT = 7070
 """TCP port of the name protocol at the gateway."""
 
@@ -31,9 +33,32 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
+class BootKind(enum.StrEnum):
+    """What an image is; of a disk the format, as its owner stated it."""
+
+    KERNEL = "kernel"
+    RAW = "raw"
+    QCOW2 = "qcow2"
+
+
+@dataclass(frozen=True, slots=True)
+class BootImage:
+    """What a whole machine boots. `disk_bytes`: size of the disk that it may write, its own alone; of a disk
+    image at least as large as that, of a kernel an empty one; 0: none."""
+
+    kind: BootKind
+    path: Path
+    disk_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.disk_bytes < 0 or self.disk_bytes % SECTOR:
+            raise InvalidSession(f"a disk of {self.disk_bytes} bytes: not a whole number of sectors")
+
+
 @dataclass(frozen=True, slots=True)
 class GuestProgram:
-    """One active program that a VM runs; `bundle` is a tar file whose `/run` is started.
+    """One active program that a VM runs: `bundle` is a tar file whose `/run` is started, `command` what a
+    whole machine is told to run.
 
     `addresses` are those of the VM's addresses that belong to this program; none means all of them. The
     driver adds DIPRONN_PROGRAM, DIPRONN_GATEWAY, DIPRONN_ADDRESS (and DIPRONN_GATEWAY6, DIPRONN_ADDRESS6) to
@@ -41,11 +66,14 @@ class GuestProgram:
     """
 
     name: str
-    bundle: Path
+    bundle: Path | None
     addresses: tuple[Address, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
 
     def __post_init__(self) -> None:
+        if (self.bundle is None) != bool(self.command) or "\0" in self.command:
+            raise InvalidSession(f"program {self.name}: it has a bundle or a command, one of them")
         if not _PROGRAM_NAME.fullmatch(self.name):
             raise InvalidSession(f"program {self.name!r}: not a program name ({_PROGRAM_NAME.pattern})")
         for key, value in self.environment.items():
@@ -58,7 +86,8 @@ class VmSpec:
     """All that a driver must know to start one VM. `name` is unique in the unit.
 
     `memory_mib` is what the programs get; what kernel and base image take comes on top, about 75 MiB, or 110
-    with Python. `cores` are reserved for it: its share of the CPUs when all of them are busy.
+    with Python. `cores` are reserved for it: its share of the CPUs when all of them are busy. With an `image`
+    it is a whole machine of a user's: `memory_mib` is all of its memory, its programs have commands.
     """
 
     name: str
@@ -70,6 +99,7 @@ class VmSpec:
     gateways: tuple[Address, ...] = GATEWAYS
     mtu: int = 1500
     cores: float = 1.0
+    image: BootImage | None = None
 
     def __post_init__(self) -> None:
         if not _VM_NAME.fullmatch(self.name):
@@ -82,6 +112,9 @@ class VmSpec:
         if len(set(names)) != len(names):
             raise InvalidSession(f"VM {self.name}: two programs of one name among {', '.join(names)}")
         for program in self.programs:
+            if (self.image is None) == bool(program.command):
+                kind = "an execution environment" if self.image is None else "a whole machine"
+                raise InvalidSession(f"VM {self.name}: {program.name} is no program of {kind}")
             if foreign := set(program.addresses) - set(self.addresses):
                 raise InvalidSession(f"VM {self.name}: {program.name} has {foreign}, no address of the VM")
 

@@ -23,7 +23,7 @@ import structlog
 
 from dipronn.errors import Unavailable
 from vmhost.vm.image import GuestImages, locked
-from vmhost.vm.machine import Accelerator, Descriptors, Machine, MachineType, qemu_command
+from vmhost.vm.machine import Accelerator, Descriptors, Load, Machine, MachineType, qemu_command
 from vmhost.vm.reports import GuestReports
 from vmhost.vm.rundir import RunDirectory, boot_id
 from vmhost.vm.spawn import spawn_unprivileged, unused_uid
@@ -126,7 +126,7 @@ def _boot(
             stack.callback(os.close, fd)
         kernel, serial, errors = opened
         qmp, events = (stack.enter_context(directory.listen(name)).fileno() for name in ("qmp", "events"))
-        descriptors = Descriptors(kernel, initramfs.fileno(), serial, qmp, events)
+        descriptors = Descriptors(Load(kernel, initramfs.fileno()), serial, qmp, events)
         command = qemu_command(machine, descriptors, name="trial", memory_mib=TRIAL_MEMORY_MIB, cpus=1)
         return spawn_unprivileged(command, descriptors.all(), uid, machine, errors, outlives_us=False)
 

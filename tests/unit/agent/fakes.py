@@ -78,7 +78,7 @@ class World:
 
 def _placeless(spec: VmSpec) -> VmSpec:
     """A specification whose bundles are named, wherever they lie."""
-    programs = [replace(program, bundle=Path(program.bundle.name)) for program in spec.programs]
+    programs = [replace(each, bundle=Path(each.bundle.name)) for each in spec.programs if each.bundle]
     return replace(spec, programs=tuple(programs))
 
 

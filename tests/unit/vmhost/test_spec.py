@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dipronn.errors import InvalidSession
-from vmhost.vm.image import _config, _environment
-from vmhost.vm.machine import Accelerator, Descriptors, Machine, MachineType, qemu_command
+from vmhost.vm.image import _config, environment
+from vmhost.vm.machine import Accelerator, Descriptors, Load, Machine, MachineType, qemu_command
 from vmhost.vm.spec import GuestProgram, VmSpec
 
 V4, OTHER, V6 = IPv4Address("10.77.0.5"), IPv4Address("10.77.0.6"), IPv6Address("fd00::5")
@@ -74,14 +74,14 @@ def test_the_guest_is_told_its_modules_network_and_programs() -> None:
 
 @pytest.mark.req("D48", "D68")
 def test_a_program_finds_its_parameters_and_its_own_address() -> None:
-    tv, ta = (_environment(SPEC, program) for program in SPEC.programs)
+    tv, ta = (environment(SPEC, program) for program in SPEC.programs)
     assert tv["DIPRONN_PROGRAM"] == "tv"
     assert tv["DIPRONN_PARAM_GAIN"] == "3"
     assert tv["PATH"] == "/mine"
     assert (tv["DIPRONN_ADDRESS"], tv["DIPRONN_GATEWAY"]) == ("10.77.0.5", "100.64.0.1")
     assert "DIPRONN_ADDRESS6" not in tv
     assert (ta["DIPRONN_ADDRESS"], ta["DIPRONN_GATEWAY"]) == ("fd00::5", "fd64:6970:726f::1")
-    both = _environment(SPEC, GuestProgram("x", BUNDLE, (), {"DIPRONN_ADDRESS": "forged"}))
+    both = environment(SPEC, GuestProgram("x", BUNDLE, (), {"DIPRONN_ADDRESS": "forged"}))
     assert (both["DIPRONN_ADDRESS"], both["DIPRONN_ADDRESS6"]) == ("10.77.0.5", "fd00::5")
     assert both["DIPRONN_GATEWAY6"] == "fd64:6970:726f::1"
 
@@ -90,7 +90,7 @@ def test_a_program_finds_its_parameters_and_its_own_address() -> None:
 @pytest.mark.parametrize("accelerator", list(Accelerator))
 def test_the_command_line_confines_qemu(machine_type: MachineType, accelerator: Accelerator) -> None:
     machine = Machine(accelerator, machine_type, 2_600_000 if accelerator is Accelerator.TCG else None)
-    descriptors = Descriptors(kernel=3, initramfs=4, serial=5, qmp=6, events=7, tap=8)
+    descriptors = Descriptors(Load(kernel=3, initramfs=4), serial=5, qmp=6, events=7, tap=8)
     command = qemu_command(machine, descriptors, name="v", memory_mib=128, cpus=2, mac=SPEC.mac)
     text = " ".join(command)
     assert "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny" in text
@@ -101,5 +101,5 @@ def test_the_command_line_confines_qemu(machine_type: MachineType, accelerator: 
         assert f",{offload}=off" in text
     assert ("tsc_early_khz=2600000" in text) == (accelerator is Accelerator.TCG)
     assert descriptors.all() == (3, 4, 5, 6, 7, 8)
-    without = qemu_command(machine, Descriptors(3, 4, 5, 6, 7), name="v", memory_mib=128, cpus=1)
+    without = qemu_command(machine, Descriptors(Load(3, 4), 5, 6, 7), name="v", memory_mib=128, cpus=1)
     assert "-netdev" not in without
