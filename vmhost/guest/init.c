@@ -6,7 +6,7 @@
  *
  * /etc/dipronn/config, one item a line, written by vmhost/vm/image.py:
  *   module FILE        in /lib/modules, in loading order
- *   bus NAME           the same for every FILE that /etc/dipronn/modules/NAME lists: of a whole machine, whose
+ *   bus NAME           the same for every FILE in /etc/dipronn/modules/NAME: in a whole machine, whose
  *                      kernel the host does not know
  *   mtu BYTES
  *   address ADDRESS    IPv4 or IPv6; becomes a /32 or /128

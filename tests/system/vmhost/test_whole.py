@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dipronn.errors import InvalidSession
 from tests.system.vmhost.conftest import GUESTS, LIBRARY, V4, Hooks, Unit, Watcher, exchange, until
 from vmhost.vm.build import build_image
 from vmhost.vm.image import GuestImages
