@@ -120,8 +120,7 @@ static __always_inline int to_destination(struct xdp_md *ctx, struct packet *p, 
     struct channel_row *c = channel.lookup(&row->channel);
     struct traffic *counted = traffic.lookup(&row->channel);
     if (!c || !c->present || !counted) return -DROP_NO_RULE;
-    counted->packets++;
-    counted->bytes += p->length;
+    count(p, counted);
     struct artp_destination *d = artp_destination(ctx, udp, n);
     if (!d) return -DROP_MALFORMED_ARTP;
     if (is_mapped(d) != (family == 4)) return -DROP_FAMILY_MISMATCH;

@@ -53,8 +53,7 @@ static __always_inline int steer_channel(struct xdp_md *ctx, struct packet *p, v
     struct channel_row *c = channel.lookup(&id);
     struct traffic *counted = traffic.lookup(&id);
     if (!c || !c->present || !counted) return -DROP_NO_RULE;
-    counted->packets++;
-    counted->bytes += p->length;
+    count(p, counted);
     if (c->member && p->artp) {
         struct artp_header *h = artp_header(ctx, p, udp);
         if (h && bpf_ntohs(h->instance) == c->member) return -DROP_OWN_CONTROL;

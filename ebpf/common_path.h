@@ -8,25 +8,24 @@
 #define UNUSUAL_MISSED (-1001) /* no flow, exact or wild */
 
 /* A verdict, or DROP_DEVICE_DROP negated, or one of the above. */
-static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, struct link_row *from,
-                                       u32 ifindex) {
+static __always_inline int common_path(struct xdp_md *ctx, struct link_row *from, u32 ifindex) {
     void *data = start(ctx), *data_end = end(ctx);
     struct iphdr *ip = data + sizeof(struct ethhdr);
     struct udphdr *udp = (void *)(ip + 1);
     u32 scope = from->scope;
     if (!scope || (void *)(udp + 1) > data_end || ctx->data_meta != ctx->data) return UNUSUAL;
-    if (*(u16 *)(data + 12) != bpf_htons(ETH_P_IP) || (*(u64 *)data ^ *(u64 *)from->mac) << 16)
-        return UNUSUAL;
+    /* A link's row begins with two other bytes and its MAC, a frame with that MAC. */
+    if ((*(u64 *)data << 16 ^ *(u64 *)(void *)from) > 0xffff) return UNUSUAL;
+    if (*(u16 *)(data + 12) != bpf_htons(ETH_P_IP) || *(u8 *)ip != 0x45) return UNUSUAL;
     /* TTL and protocol lie side by side (little-endian): UDP with more than one hop to go. */
-    u64 ttl_and_udp = *(u16 *)&ip->ttl;
-    if (*(u8 *)ip != 0x45 || ttl_and_udp - 0x1102 > 0x11ff - 0x1102 || (ip->frag_off & bpf_htons(0x3fff)))
-        return UNUSUAL;
-    u32 length = bpf_ntohs(ip->tot_len);
-    if ((void *)ip + length != data_end || (void *)udp + bpf_ntohs(udp->len) != data_end) return UNUSUAL;
+    u64 ttl_and_udp = *(u16 *)(data + 22);
+    if (ttl_and_udp - 0x1102 > 0x11ff - 0x1102 || (ip->frag_off & bpf_htons(0x3fff))) return UNUSUAL;
+    u64 length = bpf_ntohs(ip->tot_len);
+    if ((void *)ip + length != data_end || bpf_ntohs(udp->len) + sizeof(*ip) != length) return UNUSUAL;
     if (!is_zero(sum_words((u32 *)ip, 5))) return UNUSUAL;
     /* The key in words as they are hashed: two halves of a word written one by one would stall its reading.
      */
-    u64 addresses = *(u64 *)&ip->saddr, ports = *(u32 *)&udp->source;
+    u64 addresses = *(u64 *)(data + 26), ports = *(u32 *)(data + 34);
     u64 key[2] = {addresses, ports | (u64)IPPROTO_UDP << 32};
     struct flow4_row *row = flow4.lookup((struct flow4_key *)key);
     u64 wild = 0;
@@ -47,12 +46,11 @@ static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, str
     struct traffic *counted = traffic.lookup(&row->target);
     if (!counted) return UNUSUAL;
     if (wild) {
-        struct packet p = {.totals = t, .link = from, .ifindex = ifindex};
+        struct packet p = {.link = from, .ifindex = ifindex};
         struct endpoint_row *e = endpoint.lookup(&c->endpoint);
         if (!e) return UNUSUAL;
         learn(&p, data, ip, udp, e, 4);
     }
-    t->common++;
     counted->packets++;
     counted->bytes += length;
     /* What the sums grow by: the new less the old. 2^32 - 1 is zero in ones' complement, and keeps this
@@ -70,8 +68,9 @@ static __always_inline int common_path(struct xdp_md *ctx, struct totals *t, str
     ip->check = corrected(ip->check, grown + (u16)~bpf_htons(0x0100));
     ip->ttl--;
     if (udp->check) udp->check = udp_corrected(udp->check, grown + grown_ports);
-    *(u64 *)data = *(u64 *)c->destination_mac; /* and two bytes of the source's, which stands next to it */
-    *(u32 *)(data + 8) = *(u32 *)(c->source_mac + 2);
+    const void *macs = c->destination_mac; /* and the source's, which stands next to it */
+    *(u64 *)data = *(u64 *)macs;
+    *(u32 *)(data + 8) = *(u32 *)(macs + 8);
 #ifdef TRACE
     u32 zero = 0;
     struct trace *told = trace.lookup(&zero);

@@ -268,7 +268,7 @@ class SteeringProgram:
                 continue
             self._maps[name].update(raw, bytes(self._maps[name].value_bytes))
             if table == "channel":  # its number may be given to another
-                self._maps["traffic"].update(raw, bytes(self._maps["traffic"].value_bytes))
+                self._counters.retire(raw)
         self._follow(table, keys)
 
     def rows(self, tables: tuple[str, ...] = _ORDER) -> Tables:

@@ -104,6 +104,13 @@ static __always_inline int finish(struct xdp_md *ctx, struct packet *p, int resu
     return XDP_DROP;
 }
 
+/* A packet at a channel, on the full path. */
+static __always_inline void count(struct packet *p, struct traffic *channel) {
+    channel->packets++;
+    channel->bytes += p->length;
+    p->totals->steered++;
+}
+
 static __always_inline int to_host(struct packet *p) {
     p->totals->to_host++;
     return XDP_PASS;

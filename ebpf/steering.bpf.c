@@ -89,16 +89,16 @@ static __always_inline int steer_frame(struct xdp_md *ctx, struct packet *p) {
 /* XDP, on every device of the unit. */
 int steer(struct xdp_md *ctx) {
     u32 zero = 0, ifindex = ctx->ingress_ifindex;
-    struct totals *t = totals.lookup(&zero);
-    if (!t) return XDP_ABORTED;
 #ifdef TRACE
     struct trace *given = trace.lookup(&zero);
     if (!given) return XDP_ABORTED;
     ifindex = given->ifindex;
 #endif
     struct link_row *from = link.lookup(&ifindex);
-    int common = from ? common_path(ctx, t, from, ifindex) : UNUSUAL;
+    int common = from ? common_path(ctx, from, ifindex) : UNUSUAL;
     if (common >= 0) return common;
+    struct totals *t = totals.lookup(&zero);
+    if (!t) return XDP_ABORTED;
     struct packet p = {.totals = t, .link = from, .ifindex = ifindex, .missed = common == UNUSUAL_MISSED};
     if (common == -DROP_DEVICE_DROP) return finish(ctx, &p, common, 0);
     if (from && from->kind == FORK) return from_fork_veth(ctx, &p);

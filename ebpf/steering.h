@@ -269,6 +269,7 @@ struct endpoint_row {
     u32 fill[11]; /* rows of 2^k bytes are found without a multiplication */
 };
 
+/* Only grows: what the channels counted and the full path did not is what the common path carried. */
 struct traffic {
     u64 packets;
     u64 bytes;
@@ -280,7 +281,7 @@ struct totals {
     u64 received;
     u64 copies;
     u64 sent;
-    u64 common; /* received and sent, on the common path */
+    u64 steered; /* counted at a channel, but not on the common path: that counts there alone */
     u64 to_host;
     u64 forked;
     u64 arrived;

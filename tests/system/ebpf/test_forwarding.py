@@ -89,6 +89,33 @@ def test_a_datagram_leaves_by_its_channel_rewritten(unit: Rig) -> None:
     unit.inside(check)
 
 
+@pytest.mark.req("D15")
+def test_a_channels_number_counts_anew_when_it_is_given_again_and_the_totals_go_on(unit: Rig) -> None:
+    wan, lan = unit.veth("wan"), unit.veth("lan")
+    tables = tables_for(["wan", "lan"], {5000: target(1)})
+    add_channel(tables, 1, receiver("lan", 7))
+    channel = tables.channel[1]
+
+    def check() -> None:
+        with steering(unit, tables) as program:
+            wan.send(datagram(5000))  # by the common path
+            wan.send(datagram(5000, ttl=1))  # and by the full one
+            lan.receive(1)
+            before = settled(program, 2)
+            assert before.channels[1].packets == 2
+            program.delete("channel", 1)
+            assert 1 not in settled(program, 2).channels
+            program.insert("channel", 1, channel)
+            assert settled(program, 2) == replace(before, channels={})
+            wan.send(datagram(5000))
+            lan.receive(1)
+            after = settled(program, 3)
+            assert after.channels[1].packets == 1
+            assert (after.received, after.sent, after.drops) == (3, 2, {Drop.TTL_EXPIRED: 1})
+
+    unit.inside(check)
+
+
 @pytest.mark.req("D52")
 def test_a_fork_rewrites_each_copy_in_order_also_on_one_device(unit: Rig) -> None:
     wan, left, right = unit.veth("wan"), unit.veth("left"), unit.veth("right")
