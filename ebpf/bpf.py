@@ -43,6 +43,7 @@ class MapType(IntEnum):
     LRU_HASH = 9
     ARRAY_OF_MAPS = 12
     DEVMAP = 14
+    XSKMAP = 17
     RINGBUF = 27
 
 
