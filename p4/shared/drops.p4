@@ -21,12 +21,18 @@ const drop_t NO_FLOW = 14;
 const drop_t WRONG_LINK = 15;
 const drop_t SOURCE_REFUSED = 16;
 const drop_t REQUESTED = 17;
+const drop_t NO_BINDING = 20;
 const drop_t NO_SUCH_INSTANCE = 23;
 const drop_t NO_LIVE_ENDPOINT = 24;
 const drop_t TTL_EXPIRED = 25;
 const drop_t TOO_BIG = 26;
 const drop_t FAMILY_MISMATCH = 27;
 const drop_t NO_RULE = 28;
+const drop_t MALFORMED_ARTP = 32;
+const drop_t OVERRIDE_REFUSED = 33;
+const drop_t NO_NEXT_HOP = 34;
+const drop_t OWN_CONTROL = 35;
+const drop_t MULTICAST_LISTENER = 36;
 
 #define DROP_SIZE 64
 

@@ -15,6 +15,9 @@ const bit<16> TYPE_VLAN = 0x8100;
 const bit<16> TYPE_SERVICE_VLAN = 0x88a8;
 const bit<8> PROTOCOL_UDP = 17;
 const bit<8> PROTOCOL_ICMPV6 = 58;
+// Types of neighbour discovery, from the first to the last
+const bit<8> ROUTER_SOLICITATION = 133;
+const bit<8> REDIRECT = 137;
 
 const bit<8> LINK_OUTSIDE = 1;
 const bit<8> LINK_NODE = 2;
@@ -30,9 +33,21 @@ const bit<8> SOURCES_ONE = 3;
 const bit<8> SELECTOR_ZERO = 0;
 const bit<8> SELECTOR_COUNTER = 1;
 const bit<8> SELECTOR_HASH = 2;
+const bit<8> SELECTOR_DATAGRAM = 3;
 const bit<8> SELECTOR_INSTANCE = 4;
 
 const bit<8> ENDPOINT_NODE = 3;
+
+// docs/artp.md
+const bit<4> ARTP_VERSION = 1;
+const bit<4> ARTP_DATA = 3;
+const bit<4> ARTP_CLOSE = 5;
+const bit<4> ARTP_LAST_TYPE = 7;
+const bit<16> ARTP_HEADER = 40;
+const bit<16> ARTP_LONGEST_HEADER = 208;
+const bit<8> ARTP_DESTINATIONS = 4;
+const bit<16> ARTP_FRAGMENTS = 64;
+const bit<96> IPV4_MAPPED = 0xffff;
 
 // To and from the controller.
 @controller_header("packet_in")
@@ -95,6 +110,36 @@ header udp_t {
     bit<16> checksum;
 }
 
+// Of ICMPv6: enough to tell neighbour discovery.
+header icmpv6_t {
+    bit<8> type;
+}
+
+// ARTP's fixed header.
+header artp_t {
+    bit<4> version;
+    bit<4> type;
+    bit<1> is_control;
+    bit<1> is_chosen;
+    bit<1> is_ordered;
+    bit<5> reserved;
+    bit<16> length;
+    bit<96> connection; // session and connection
+    bit<32> datagram;
+    bit<16> fragment;
+    bit<16> fragments;
+    bit<16> instance;
+    bit<8> destinations;
+    bit<40> zeros;
+    bit<64> order;
+}
+
+header artp_destination_t {
+    bit<96> prefix;
+    bit<32> address; // of IPv4, if the prefix is IPV4_MAPPED
+    socket_port_t port;
+}
+
 struct headers_t {
     packet_in_t packet_in;
     packet_out_t packet_out;
@@ -104,6 +149,9 @@ struct headers_t {
     ipv4_t ipv4;
     ipv6_t ipv6;
     udp_t udp;
+    icmpv6_t icmpv6;
+    artp_t artp;
+    artp_destination_t[4] destinations;
 }
 
 #endif

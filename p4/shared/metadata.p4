@@ -16,7 +16,21 @@ FOUND found_t {
     bit<16> copies;
     bit<8> selector;
     bit<32> mask;
+    bit<32> member;
     bit<8> endpoint_kind;
+
+    // Of an artp row, and the one that applies: see `set_artp`.
+    bit<32> target;
+    bit<32> control_target;
+    bit<32> everyone;
+    bit<32> named;
+    bit<32> applies;
+    // Of an override
+    bit<8> family;
+    bit<128> override_prefix;
+    bit<128> override_mask;
+    bit<128> override_source;
+    bit<96> prefix; // of the destination
 
     bit<1> out_ipv6;
     bit<1> write_source;
@@ -37,6 +51,8 @@ struct metadata_t {
     SURVIVES bit<16> copy;
     SURVIVES bit<32> endpoint; // 0: not chosen yet
     SURVIVES bit<32> backup;   // 0: none
+    SURVIVES bit<32> artp;     // row of a flow that speaks ARTP; 0: it does not; 1 also if a peer's answer does
+    SURVIVES bit<1> overriding; // goes to the destinations that it names
 
     // by the parser
     vlan_t vlan;

@@ -14,6 +14,8 @@
 #define ENDPOINT_SIZE 8192
 #define UNIT_SIZE 1024
 #define GROUP_SIZE 4096
+#define ARTP_SIZE 1024
+#define NEXT_HOP_SIZE 1024
 #else
 #define LINK_SIZE 1024
 #define FLOW_SIZE 65536
@@ -27,6 +29,8 @@
 #define UNIT_SIZE 1024
 // Numbers of groups, which index the counters of round robin, lie below this.
 #define GROUP_SIZE 65536
+#define ARTP_SIZE 16384
+#define NEXT_HOP_SIZE 2048
 #endif
 
 // Copies of one fork, and cells of the counter array that is indexed by their number.

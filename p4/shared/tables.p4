@@ -19,11 +19,12 @@ table link {
     size = LINK_SIZE;
 }
 
-// [14, 15] The row without a source is looked up first, since most flows have no other; its `sources` tells whether there
-// are rows for single sources, which go before it.
+// [14, 15, 5a] The row without a source is looked up first, since most flows have no other; its `sources` tells whether
+// there are rows for single sources, which go before it.
 action to_channel(bit<32> channel, bit<8> links, bit<32> permitted_source, bit<32> permitted_mask, bit<8> sources) {
     meta.channel = channel;
     meta.fork = 0;
+    meta.artp = 0;
     meta.found.links = links;
     meta.found.permitted = permitted_source;
     meta.found.network = headers.ipv4.source & permitted_mask;
@@ -32,6 +33,15 @@ action to_channel(bit<32> channel, bit<8> links, bit<32> permitted_source, bit<3
 
 action to_fork(bit<32> fork, bit<8> links, bit<32> permitted_source, bit<32> permitted_mask, bit<8> sources) {
     meta.fork = fork;
+    meta.artp = 0;
+    meta.found.links = links;
+    meta.found.permitted = permitted_source;
+    meta.found.network = headers.ipv4.source & permitted_mask;
+    meta.sources = sources;
+}
+
+action to_artp(bit<32> artp, bit<8> links, bit<32> permitted_source, bit<32> permitted_mask, bit<8> sources) {
+    meta.artp = artp;
     meta.found.links = links;
     meta.found.permitted = permitted_source;
     meta.found.network = headers.ipv4.source & permitted_mask;
@@ -41,6 +51,7 @@ action to_fork(bit<32> fork, bit<8> links, bit<32> permitted_source, bit<32> per
 action to_channel6(bit<32> channel, bit<8> links, bit<128> permitted_source, bit<128> permitted_mask, bit<8> sources) {
     meta.channel = channel;
     meta.fork = 0;
+    meta.artp = 0;
     meta.found.links = links;
     meta.found.permitted6 = permitted_source;
     meta.found.network6 = headers.ipv6.source & permitted_mask;
@@ -49,6 +60,15 @@ action to_channel6(bit<32> channel, bit<8> links, bit<128> permitted_source, bit
 
 action to_fork6(bit<32> fork, bit<8> links, bit<128> permitted_source, bit<128> permitted_mask, bit<8> sources) {
     meta.fork = fork;
+    meta.artp = 0;
+    meta.found.links = links;
+    meta.found.permitted6 = permitted_source;
+    meta.found.network6 = headers.ipv6.source & permitted_mask;
+    meta.sources = sources;
+}
+
+action to_artp6(bit<32> artp, bit<8> links, bit<128> permitted_source, bit<128> permitted_mask, bit<8> sources) {
+    meta.artp = artp;
     meta.found.links = links;
     meta.found.permitted6 = permitted_source;
     meta.found.network6 = headers.ipv6.source & permitted_mask;
@@ -60,7 +80,7 @@ table flow_wild {
         headers.ipv4.destination: exact @name("destination");
         headers.udp.destination: exact @name("destination_port");
     }
-    actions = { to_channel; to_fork; @defaultonly NoAction; }
+    actions = { to_channel; to_fork; to_artp; @defaultonly NoAction; }
     size = FLOW_SIZE;
 }
 
@@ -71,7 +91,7 @@ table flow {
         headers.ipv4.source: exact @name("source");
         headers.udp.source: exact @name("source_port");
     }
-    actions = { to_channel; to_fork; @defaultonly NoAction; }
+    actions = { to_channel; to_fork; to_artp; @defaultonly NoAction; }
     size = FLOW_SIZE;
 }
 
@@ -80,7 +100,7 @@ table flow6_wild {
         headers.ipv6.destination: exact @name("destination");
         headers.udp.destination: exact @name("destination_port");
     }
-    actions = { to_channel6; to_fork6; @defaultonly NoAction; }
+    actions = { to_channel6; to_fork6; to_artp6; @defaultonly NoAction; }
     size = FLOW6_SIZE;
 }
 
@@ -91,13 +111,13 @@ table flow6 {
         headers.ipv6.source: exact @name("source");
         headers.udp.source: exact @name("source_port");
     }
-    actions = { to_channel6; to_fork6; @defaultonly NoAction; }
+    actions = { to_channel6; to_fork6; to_artp6; @defaultonly NoAction; }
     size = FLOW6_SIZE;
 }
 
 // [22] The destination is kept.
 action answer(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<1> write_source, bit<32> source,
-              socket_port_t source_port, bit<16> mtu) {
+              socket_port_t source_port, bit<16> mtu, bit<1> artp) {
     OUT_PORT = port;
     meta.found.out_ipv6 = 0;
     meta.found.out_vlan = vlan;
@@ -110,10 +130,11 @@ action answer(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
     meta.new_source_port = source_port;
     meta.mtu = mtu;
     meta.answered = 1;
+    meta.artp = (bit<32>)artp;
 }
 
 action answer6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<1> write_source, bit<128> source,
-               socket_port_t source_port, bit<16> mtu) {
+               socket_port_t source_port, bit<16> mtu, bit<1> artp) {
     OUT_PORT = port;
     meta.found.out_ipv6 = 1;
     meta.found.out_vlan = vlan;
@@ -126,6 +147,7 @@ action answer6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac
     meta.new_source_port = source_port;
     meta.mtu = mtu;
     meta.answered = 1;
+    meta.artp = (bit<32>)artp;
 }
 
 table peer {
@@ -165,16 +187,17 @@ table fork {
     size = FORK_SIZE;
 }
 
-// [16] The session is the controller's own note.
-action set_channel(bit<8> select_by, bit<32> mask, bit<32> group, bit<32> session, bit<32> control_group) {
+// [16] The session is the controller's own note. `member`: the instance of a control group that it leads to, or 0.
+action set_channel(bit<8> select_by, bit<32> mask, bit<32> group, bit<32> session, bit<32> member) {
     channel_counter.count();
     meta.found.selector = select_by;
     meta.found.mask = mask;
+    meta.found.member = member;
     meta.group = group;
 }
 
-// A channel that needs no choice has the slot of its group's only index in its own row.
-action lead(bit<32> endpoint, bit<32> backup, bit<32> mask, bit<32> group, bit<32> session, bit<32> control_group) {
+// A channel that needs no choice and is no member's has the slot of its group's only index in its own row.
+action lead(bit<32> endpoint, bit<32> backup, bit<32> mask, bit<32> group, bit<32> session) {
     channel_counter.count();
     meta.found.selector = SELECTOR_ZERO;
     meta.endpoint = endpoint;

@@ -563,6 +563,7 @@ control SteeringDeparser(packet_out packet, inout headers_t headers, in metadata
         packet.emit(headers.ipv4);
         packet.emit(headers.ipv6);
         packet.emit(headers.udp);
+        packet.emit(headers.icmpv6);
     }
 }
 

@@ -13,6 +13,7 @@ struct learn_t {
     vlan_t vlan;
     mac_t source_mac;
     mac_t destination_mac;
+    bit<1> artp;
 }
 
 // A packet of no session, on a link whose policy is to ask [14].
@@ -24,6 +25,12 @@ struct request_t {
     socket_port_t destination_port;
     port_t port;
     vlan_t vlan;
+}
+
+// A destination of an ARTP packet whose next hop is not known [14f]; the controller finds it.
+struct next_hop_t {
+    bit<1> ipv6;
+    address_t address;
 }
 
 #endif

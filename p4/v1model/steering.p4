@@ -17,6 +17,7 @@
 #define SUM_IPV4
 #define SUM_IPV6
 #define SUM_UDP
+#define READS_ARTP
 #define OWN_HEADERS
 #define OWN_METADATA bit<16> rest;
 
@@ -61,6 +62,22 @@ parser SteeringParser(packet_in packet, out headers_t headers, inout metadata_t 
     }
 }
 
+// A destination that an override does not permit. An IPv4-mapped one is of IPv4.
+#define PERMIT(n) \
+    if (headers.destinations[n].isValid()) { \
+        if (meta.found.family == 0 \
+            || (meta.found.family == 4) != (headers.destinations[n].prefix == IPV4_MAPPED) \
+            || (headers.destinations[n].prefix ++ headers.destinations[n].address) & meta.found.override_mask \
+                   != meta.found.override_prefix) { \
+            refuse(OVERRIDE_REFUSED); \
+        } \
+    }
+
+#define HEAD_FOR(n) \
+    meta.found.prefix = headers.destinations[n].prefix; \
+    meta.new_destination = headers.destinations[n].address; \
+    meta.new_destination_port = headers.destinations[n].port;
+
 control Steering(inout headers_t headers, inout metadata_t meta, inout standard_metadata_t standard) {
     // One cell for frames that came in; drops by reason; forks by their number of copies: `copies` of the
     // equation in docs/steering.md is the sum of (n - 1) times cell n.
@@ -78,6 +95,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
     bit<80> now;
     address_t local;
     address_t remote;
+    bit<1> artp_spoken;
 
     action refuse(drop_t reason) {
         drops.count(reason);
@@ -94,6 +112,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
     }
 
 #include "../shared/tables.p4"
+#include "../shared/artp.p4"
 
     action receive() {
         received.count(0);
@@ -141,6 +160,11 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
         exit;
     }
 
+    action refuse_next_hop() {
+        digest<next_hop_t>(1, { meta.found.out_ipv6, local });
+        refuse(NO_NEXT_HOP);
+    }
+
     action multiply() {
         pass_again();
         forked.count((bit<32>)meta.found.copies);
@@ -159,7 +183,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
         latest.write(cell, now);
         learnt.count(0);
         digest<learn_t>(1, { meta.found.out_ipv6, local, headers.udp.destination, remote, headers.udp.source,
-                             standard.ingress_port, meta.vlan, meta.link_mac, headers.ethernet.source });
+                             standard.ingress_port, meta.vlan, meta.link_mac, headers.ethernet.source, artp_spoken });
     }
 
     action request() {
@@ -243,12 +267,21 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                     || meta.found.length + (bit<32>)meta.tag_bytes + 14 > standard.packet_length) {
                     refuse(MALFORMED_IP);
                 }
-                if (meta.ipv6_extension == 1) { refuse(IPV6_EXTENSION); }
+                if (meta.ipv6_extension == 1) {
+                    if (headers.ipv6.protocol == 0 && headers.ipv6.destination[127:112] == 0xff02) {
+                        refuse(MULTICAST_LISTENER);
+                    }
+                    refuse(IPV6_EXTENSION);
+                }
                 if ((headers.ipv6.source == 0 && headers.ipv6.protocol != PROTOCOL_ICMPV6)
                     || headers.ipv6.source == 1 || headers.ipv6.source[127:120] == 0xff) {
                     refuse(BAD_ADDRESS);
                 }
                 if (headers.ipv6.protocol != PROTOCOL_UDP) {
+                    if (headers.icmpv6.isValid() && headers.ipv6.length >= 8 && headers.ipv6.ttl == 255
+                        && headers.icmpv6.type >= ROUTER_SOLICITATION && headers.icmpv6.type <= REDIRECT) {
+                        pass_to_host();
+                    }
                     if (meta.found.unmatched == UNMATCHED_DROP) { refuse(NO_FLOW); }
                     pass_to_host();
                 }
@@ -283,6 +316,68 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                 }
                 pass_to_host();
             }
+            // 5a. ARTP
+            if (meta.artp != 0) {
+                if (meta.answered == 0) {
+                    if (artp.apply().miss) { refuse(NO_RULE); }
+                }
+                if (!headers.artp.isValid() || headers.artp.type == 0 || headers.artp.type > ARTP_LAST_TYPE
+                    || headers.artp.reserved != 0 || headers.artp.destinations > ARTP_DESTINATIONS
+                    || headers.artp.zeros != 0 || headers.artp.length > ARTP_LONGEST_HEADER
+                    || headers.artp.length > headers.udp.length - 8
+                    || headers.artp.length < ARTP_HEADER + 18 * (bit<16>)headers.artp.destinations) {
+                    refuse(MALFORMED_ARTP);
+                }
+                if (headers.artp.is_control == 1
+                    && (headers.artp.is_chosen == 1
+                        || (headers.artp.type != ARTP_DATA && headers.artp.type != ARTP_CLOSE))) {
+                    refuse(MALFORMED_ARTP);
+                }
+                if (headers.artp.type == ARTP_DATA) {
+                    if (headers.artp.fragments > ARTP_FRAGMENTS
+                        || headers.artp.fragment >= headers.artp.fragments) {
+                        refuse(MALFORMED_ARTP);
+                    }
+                } else if (headers.artp.fragments != 0 || headers.artp.fragment != 0) {
+                    refuse(MALFORMED_ARTP);
+                }
+                if (meta.answered == 0) {
+                    meta.found.applies = meta.found.target;
+                    if (headers.artp.is_control == 1 && headers.artp.type != ARTP_CLOSE) {
+                        if (meta.found.control_target == 0) { refuse(OWN_CONTROL); }
+                        meta.found.applies = meta.found.control_target;
+                    } else if (headers.artp.is_control == 1 && meta.found.everyone != 0) {
+                        meta.found.applies = meta.found.everyone;
+                    } else if (headers.artp.is_chosen == 1 && meta.found.named != 0) {
+                        meta.found.applies = meta.found.named;
+                    } else if (headers.artp.destinations != 0) {
+                        meta.overriding = 1;
+                    }
+                }
+            }
+        }
+        if (meta.overriding == 1) {
+            // [14f] So it may be; and so it is for a copy.
+            if (override.apply().miss) {
+                if (standard.instance_type == RECIRCULATED) { refuse(NO_RULE); }
+                meta.overriding = 0;
+            } else if (standard.instance_type != RECIRCULATED) {
+                PERMIT(0)
+                PERMIT(1)
+                PERMIT(2)
+                PERMIT(3)
+                meta.found.copies = (bit<16>)headers.artp.destinations;
+                if (meta.found.copies != 1) { multiply(); }
+            }
+        }
+        if (meta.artp != 0 && meta.answered == 0 && meta.overriding == 0
+            && standard.instance_type != RECIRCULATED && standard.instance_type != RESUBMITTED) {
+            if (meta.found.applies == 0) { refuse(NO_BINDING); }
+            if (meta.found.applies[31:31] == 1) {
+                meta.fork = (bit<32>)meta.found.applies[30:0];
+            } else {
+                meta.channel = meta.found.applies;
+            }
         }
         // A peer's answer is ready; a packet that comes again for its backup has its endpoint; the rest chooses.
         if (meta.answered == 0) {
@@ -302,8 +397,17 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                     || (meta.link_kind == LINK_OUTSIDE && meta.sources != SOURCES_ONE)) {
                     if (headers.ipv4.isValid()) { hash_ipv4(); } else { hash_ipv6(); }
                 }
-                if (meta.endpoint == 0) {
-                    // The index is also the datagram number and the instance of a packet without an ARTP header: 0.
+                if (meta.overriding == 0 && meta.endpoint == 0) {
+                    if (meta.artp != 0) {
+                        if (meta.found.member != 0 && meta.found.member == (bit<32>)headers.artp.instance) {
+                            refuse(OWN_CONTROL);
+                        }
+                        if (meta.found.selector == SELECTOR_DATAGRAM) {
+                            meta.index = headers.artp.datagram & meta.found.mask;
+                        } else if (meta.found.selector == SELECTOR_INSTANCE) {
+                            meta.index = (bit<32>)headers.artp.instance & meta.found.mask;
+                        }
+                    }
                     if (meta.found.selector == SELECTOR_COUNTER) {
                         take_turn();
                     } else if (meta.found.selector == SELECTOR_HASH) {
@@ -315,12 +419,43 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                     }
                 }
             }
-            if (endpoint.apply().miss) { refuse(NO_RULE); }
-            if (meta.unit != 0) {
-                switch (unit.apply().action_run) {
-                    dead: {
-                        if (meta.backup != 0) { resubmit_for_backup(); }
-                        refuse(NO_LIVE_ENDPOINT);
+            if (meta.overriding == 1) {
+                if (meta.copy == 0) {
+                    HEAD_FOR(0)
+                } else if (meta.copy == 1) {
+                    HEAD_FOR(1)
+                } else if (meta.copy == 2) {
+                    HEAD_FOR(2)
+                } else {
+                    HEAD_FOR(3)
+                }
+                if (headers.ipv4.isValid()) {
+                    if (meta.found.prefix != IPV4_MAPPED) { refuse(FAMILY_MISMATCH); }
+                    meta.found.out_ipv6 = 0;
+                    meta.new_source = meta.found.override_source[31:0];
+                    if (next_hop.apply().miss) {
+                        local = (address_t)meta.new_destination;
+                        refuse_next_hop();
+                    }
+                } else {
+                    if (meta.found.prefix == IPV4_MAPPED) { refuse(FAMILY_MISMATCH); }
+                    meta.found.out_ipv6 = 1;
+                    meta.new_source6 = meta.found.override_source;
+                    meta.new_destination6 = meta.found.prefix ++ meta.new_destination;
+                    meta.new_destination = 0;
+                    if (next_hop6.apply().miss) {
+                        local = meta.new_destination6;
+                        refuse_next_hop();
+                    }
+                }
+            } else {
+                if (endpoint.apply().miss) { refuse(NO_RULE); }
+                if (meta.unit != 0) {
+                    switch (unit.apply().action_run) {
+                        dead: {
+                            if (meta.backup != 0) { resubmit_for_backup(); }
+                            refuse(NO_LIVE_ENDPOINT);
+                        }
                     }
                 }
             }
@@ -334,10 +469,13 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
         }
         if (meta.found.length > (bit<32>)meta.mtu) { refuse(TOO_BIG); }
         // [20]: an edge has no guests, so an answer is never itself a cause to learn
-        if (meta.answered == 0 && meta.found.endpoint_kind == ENDPOINT_NODE && meta.link_kind == LINK_OUTSIDE && meta.sources != SOURCES_ONE) {
+        if (meta.answered == 0 && meta.overriding == 0 && meta.found.endpoint_kind == ENDPOINT_NODE
+            && meta.link_kind == LINK_OUTSIDE && meta.sources != SOURCES_ONE) {
             remember();
             if (before[79:48] != meta.five_tuple || standard.ingress_global_timestamp - before[47:0] >= REFRESH_INTERVAL) {
                 if (headers.ipv4.isValid()) { ends_of_ipv4(); } else { ends_of_ipv6(); }
+                artp_spoken = 0;
+                if (meta.artp != 0) { artp_spoken = 1; }
                 learn();
             }
         }
@@ -352,6 +490,9 @@ control SteeringDeparser(packet_out packet, in headers_t headers) {
         packet.emit(headers.ipv4);
         packet.emit(headers.ipv6);
         packet.emit(headers.udp);
+        packet.emit(headers.icmpv6);
+        packet.emit(headers.artp);
+        packet.emit(headers.destinations);
     }
 }
 

@@ -33,7 +33,7 @@ INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 class Bmv2:
     name = "bmv2"
     edge = True
-    artp = False
+    artp = True
     virtual_time = False
     shortest_frame = 1
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from importlib.metadata import version
 from itertools import islice
 
@@ -19,6 +19,7 @@ from finsy.proto import p4r
 
 from controller.drivers.p4runtime import apply
 from controller.drivers.p4runtime.config import SwitchConfig
+from controller.drivers.p4runtime.destinations import Destinations
 from controller.drivers.p4runtime.entries import (
     PEERS,
     Entries,
@@ -36,6 +37,7 @@ from controller.drivers.p4runtime.readings import (
     channel_entities,
     node_counters,
     node_entities,
+    read_destinations,
     read_learnt,
 )
 from controller.drivers.p4runtime.switch import Pushed, Switch
@@ -45,7 +47,8 @@ from controller.steering.outcome import Counters, PacketCount
 from dipronn.errors import DipronnError, InvalidSession
 from dipronn.unit.counters import counters_report
 from dipronn.unit.join import Membership
-from dipronn.unit.orders import BASE, carry_out, refuse_foreign, with_alive
+from dipronn.unit.orders import BASE, carry_out, with_alive
+from dipronn.unit.owners import RowOwners
 from dipronn.unit.receivers import Changed, NextHop, Receivers, completed
 from dipronn.unit.slices import SliceStore
 from dipronn.v1 import unit_pb2
@@ -78,15 +81,17 @@ class SwitchAgent:
             digest=self._digested,
         )
         self._neighbours: SwitchNeighbours | None = None
-        self._receivers = Receivers(self._make_neighbours, self._receiver_moved)
+        self._learnt = asyncio.Event()
+        self._destinations = Destinations(config.ports, self._learnt.set)
+        self._receivers = Receivers(self._make_neighbours, self._receiver_moved, self._destinations.moved)
         self._membership = Membership(
             config.control, self._greeting, self._order, alive=lambda: self._switch.up
         )
         self._slices: dict[int, unit_pb2.Slice] = {}
         self._rows: dict[int, Tables] = {}
+        self._owners = RowOwners()
         self._entries: dict[int, Entries] = {}
         self._peers = LearntPeers()
-        self._learnt = asyncio.Event()
         self._mirror: Entries = {}
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._writing = asyncio.Lock()
@@ -107,12 +112,12 @@ class SwitchAgent:
 
     async def run(self) -> None:
         """Take the switch, converge it to the stored state, then serve the control unit until cancelled."""
-        async with self._receivers, asyncio.TaskGroup() as group:
+        async with self._receivers, aclosing(self._destinations), asyncio.TaskGroup() as group:
             group.create_task(self._switch.run(), name="switch")
             await self._switch.require_up(None)
             group.create_task(self._membership.run(), name="membership")
             group.create_task(self._count(), name="counters")
-            group.create_task(self._follow_peers(), name="peers")
+            group.create_task(self._follow_learnt(), name="learnt")
 
     # the switch
 
@@ -160,7 +165,7 @@ class SwitchAgent:
 
     def _desired(self) -> Entries:
         """Everything; what the control unit wrote wins over what was learnt."""
-        desired = dict(self._peers.entries)
+        desired = self._peers.entries | self._destinations.entries
         for entries in self._entries.values():
             desired |= entries
         return desired
@@ -195,20 +200,27 @@ class SwitchAgent:
         try:
             async with self._locks[session]:
                 rows = await asyncio.to_thread(self._desired_rows, slice_)
-                refuse_foreign(session, rows, self._rows)
-                await self._switch.require_up(PATIENCE)
-                known = self._rows[session].endpoint if session in self._rows else {}
-                await self._receivers.complete(session, rows, known)
-                wanted = apply.with_groups(encode(rows, self._ports))
-                await asyncio.to_thread(self._store.put_slice, slice_)
+                self._owners.claim(session, rows)
                 try:
-                    await self._change(session, wanted)
-                except Exception:
-                    self._restore(session)
-                    raise
-                self._slices[session], self._rows[session] = slice_, rows
+                    await self._have(slice_, rows)
+                finally:
+                    self._owners.settle(session, self._rows.get(session, Tables()))
         finally:
             await self._tidy()
+
+    async def _have(self, slice_: unit_pb2.Slice, rows: Tables) -> None:
+        session = slice_.session
+        await self._switch.require_up(PATIENCE)
+        known = self._rows[session].endpoint if session in self._rows else {}
+        await self._receivers.complete(session, rows, known)
+        wanted = apply.with_groups(encode(rows, self._ports))
+        await asyncio.to_thread(self._store.put_slice, slice_)
+        try:
+            await self._change(session, wanted)
+        except Exception:
+            self._restore(session)
+            raise
+        self._slices[session], self._rows[session] = slice_, rows
 
     async def remove(self, session: int) -> None:
         async with self._locks[session]:
@@ -222,6 +234,7 @@ class SwitchAgent:
                     raise
             for held in (self._slices, self._rows, self._entries):
                 held.pop(session, None)
+            self._owners.settle(session, Tables())
             self._store.drop_slice(session)
         await self._tidy()
 
@@ -282,24 +295,27 @@ class SwitchAgent:
             ]
             self._peers.learn(learnt, time.monotonic())
             self._learnt.set()
+        elif digest.digest_id == self._pipeline.digests.get("next_hop_t"):
+            self._destinations.missed(read_destinations(digest), self._receivers)
 
-    async def _follow_peers(self) -> None:
-        """Write who was learnt, at once and many together, and delete whose time is over."""
+    async def _follow_learnt(self) -> None:
+        """Write what was learnt, at once and many together, and delete what is over."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._learnt.wait(), AGE_SECONDS)
             self._learnt.clear()
             self._peers.age(time.monotonic())
-            changed = self._peers.take_changed()
+            changed = self._peers.take_changed() | self._destinations.take_changed()
             if changed and self._switch.up:
-                await self._quietly(self._write_peers(changed), "peers")
+                await self._quietly(self._write_learnt(changed), "learnt")
 
-    async def _write_peers(self, keys: set[EntryKey]) -> None:
+    async def _write_learnt(self, keys: set[EntryKey]) -> None:
         """A switch that is away gets all of them when it is back."""
         async with self._writing:
             for entries in self._entries.values():
                 keys = keys - entries.keys()
-            wanted = {key: self._peers.entries[key] for key in keys if key in self._peers.entries}
+            learnt = self._peers.entries | self._destinations.entries
+            wanted = {key: learnt[key] for key in keys & learnt.keys()}
             observed = {key: self._mirror[key] for key in keys if key in self._mirror}
             await apply.execute(apply.diff(wanted, observed), self._switch, self._mirror)
 

@@ -5,7 +5,7 @@ the model in this: ``flow`` and ``peer`` are for IPv4, ``flow6`` and ``peer6`` f
 source stand in ``flow_wild`` and ``flow6_wild`` and tell whether there are others to their destination; the
 row of a fork's copy 0 also tells the number of copies, which is the number of the multicast group that makes
 them; a slot without a backup has the backup 0, which is no endpoint's number; the row of a channel without a
-choice holds its slot.
+choice, which is no member's, holds its slot; the override of a row of ``artp`` stands in ``override``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from controller.steering.model import (
     UDP,
     Address,
+    Artp,
     Channel,
     Endpoint,
     EndpointKind,
@@ -31,6 +32,8 @@ from controller.steering.model import (
     LinkScope,
     Mac,
     Network,
+    NextHop,
+    Override,
     Peer,
     PeerKey,
     Selector,
@@ -51,6 +54,14 @@ CHANNEL_SIZE = 16384
 GROUP_SIZE = 65536
 """Of the same file: numbers of channels and groups index counters and registers, and lie below."""
 PEERS = ("peer", "peer6")
+NEXT_HOPS = ("next_hop", "next_hop6")
+MOST_DESTINATIONS = 4
+"""That an ARTP packet names: so many copies an override makes."""
+_FORK = 1 << 31
+"""In a target of an ``artp`` row: it is a fork."""
+_MAPPED = 0xFFFF << 32
+_MAPPED_BITS = 96
+"""What stands before an IPv4 address that is written as one of IPv6 (RFC 4291, 2.5.5.2)."""
 
 
 class Sources(IntEnum):
@@ -112,8 +123,6 @@ def encode(tables: Tables, ports: Ports) -> Entries:
     entries: Entries = {}
     for binding_key in tables.binding:
         raise NotForSwitches(f"binding {binding_key}: a switch has no guests")
-    for artp in tables.artp:
-        raise NotForSwitches(f"artp row {artp}: switches do not read ARTP yet; distribute it on a unit")
     for link_key, link in tables.link.items():
         entries[EntryKey("link", (ports.number(link_key.device), link_key.vlan))] = _link(link_key, link)
     singled = {key.destination for key in tables.flow if key.source is not None}
@@ -123,6 +132,12 @@ def encode(tables: Tables, ports: Ports) -> Entries:
         entries[_flow_key(flow_key)] = _flow(flow_key, flow, sources)
     for peer_key, peer in tables.peer.items():
         entries[encode_peer_key(peer_key)] = encode_peer(peer_key, peer, ports)
+    for number, row in tables.artp.items():
+        entries[EntryKey("artp", (number,))] = _artp(row)
+        if row.override is not None:
+            entries[EntryKey("override", (number,))] = _override(row.override)
+    for address, hop in tables.next_hop.items():
+        entries[encode_next_hop_key(address)] = encode_next_hop(hop, ports)
     for fork_key, branch in tables.fork.items():
         copies = _copies(tables, fork_key.fork) if fork_key.copy == 0 else 0
         entries[EntryKey("fork", (fork_key.fork, fork_key.copy))] = Action("branch", (branch.channel, copies))
@@ -147,7 +162,12 @@ def encode(tables: Tables, ports: Ports) -> Entries:
 
 def groups(entries: Iterable[tuple[EntryKey, Action]]) -> set[int]:
     """The multicast groups that the entries need: group n makes the copies 0 to n - 1."""
-    sizes = {action.parameters[1] for key, action in entries if key.table == "fork"}
+    sizes: set[int] = set()
+    for key, action in entries:
+        if key.table == "fork":
+            sizes.add(action.parameters[1])
+        elif key.table == "override":
+            sizes.update(range(MOST_DESTINATIONS + 1))
     return {size for size in sizes if size > 1}
 
 
@@ -171,13 +191,55 @@ def encode_peer(key: PeerKey, peer: Peer, ports: Ports) -> Action:
             _mac(peer.destination_mac),
             *_source(peer.source),
             peer.mtu,
+            int(peer.artp),
         ),
     )
+
+
+def encode_next_hop_key(address: Address) -> EntryKey:
+    return EntryKey(f"next_hop{_address(address)[0]}", (int(address),))
+
+
+def encode_next_hop(hop: NextHop, ports: Ports) -> Action:
+    return Action(
+        "set_next_hop",
+        (ports.number(hop.device), hop.vlan, _mac(hop.source_mac), _mac(hop.destination_mac), hop.mtu),
+    )
+
+
+def _artp(row: Artp) -> Action:
+    return Action("set_artp", tuple(map(_target, (row.target, row.control, row.everyone, row.named))))
+
+
+def _target(target: Target | None) -> int:
+    if target is None:
+        return 0
+    return target.id | _FORK if target.kind is TargetKind.FORK else target.id
+
+
+def _override(row: Override) -> Action:
+    written, address, port = _source(row.source)
+    if row.source is not None and row.source.address.version == 4:
+        address |= _MAPPED
+    return Action("set_override", (*_permitted(row.permitted), row.channel, written, address, port))
+
+
+def _permitted(network: Network | None) -> tuple[int, int, int]:
+    """Family (0: nothing is permitted), prefix and mask, of IPv4 as IPv4-mapped."""
+    if network is None:
+        return 0, 0, 0
+    prefix, mask = int(network.network_address), int(network.netmask)
+    if isinstance(network, IPv4Network):
+        upper = (1 << _MAPPED_BITS) - 1 << 32
+        prefix, mask = prefix | _MAPPED, mask | upper
+    return network.version, prefix, mask
 
 
 def _link(key: LinkKey, link: Link) -> Action:
     if link.kind not in (LinkKind.OUTSIDE, LinkKind.NODE):
         raise NotForSwitches(f"link {key}: a switch has no links of kind {link.kind.name.lower()}")
+    if link.instance:
+        raise NotForSwitches(f"link {key}: a switch has no instance {link.instance} behind it")
     return Action("set_link", (int(link.kind), _mac(link.mac), int(link.unmatched)))
 
 
@@ -205,10 +267,10 @@ def _flow(key: FlowKey, flow: Flow, sources: Sources) -> Action:
 
 def _channel(channel: Channel, slot: Slot | None) -> Action:
     """``slot``: of the group's index 0, to which a channel without a choice leads."""
-    notes = (channel.mask, channel.group, channel.session, channel.member)
-    if channel.selector is Selector.ZERO and slot is not None:
+    notes = (channel.mask, channel.group, channel.session)
+    if channel.selector is Selector.ZERO and slot is not None and not channel.member:
         return Action("lead", (*_slot(slot), *notes))
-    return Action("set_channel", (int(channel.selector), *notes))
+    return Action("set_channel", (int(channel.selector), *notes, channel.member))
 
 
 def _slot(slot: Slot) -> tuple[int, int]:
@@ -287,6 +349,18 @@ def decode(entries: Entries, ports: Ports) -> Tables:
                     _read_mac(next(values)),
                     _read_source(six, values),
                     next(values),
+                    bool(next(values)),
+                )
+            case "artp":
+                override = entries.get(EntryKey("override", match))
+                tables.artp[match[0]] = _read_artp(action, override)
+            case "override":
+                pass  # read with its row of artp
+            case table if table in NEXT_HOPS:
+                address = _read_address(table == "next_hop6", match[0])
+                port, vlan, source_mac, destination_mac, mtu = values
+                tables.next_hop[address] = NextHop(
+                    ports.name(port), vlan, _read_mac(source_mac), _read_mac(destination_mac), mtu
                 )
             case "fork":
                 tables.fork[ForkKey(*match)] = ForkBranch(next(values))
@@ -335,6 +409,29 @@ def _read_channel(action: Action) -> Channel:
     if action.name == "lead":
         return Channel(Selector.ZERO, *action.parameters[2:])
     return Channel(Selector(action.parameters[0]), *action.parameters[1:])
+
+
+def _read_artp(action: Action, override: Action | None) -> Artp:
+    target, control, everyone, named = map(_read_target, action.parameters)
+    return Artp(target, control, everyone, named, _read_override(override) if override else None)
+
+
+def _read_target(number: int) -> Target | None:
+    if not number:
+        return None
+    return Target(TargetKind.FORK if number & _FORK else TargetKind.CHANNEL, number & ~_FORK)
+
+
+def _read_override(action: Action) -> Override:
+    family, prefix, mask, channel, written, address, port = action.parameters
+    source = Socket(IPv6Address(address).ipv4_mapped or IPv6Address(address), port) if written else None
+    return Override(_read_permitted(family, prefix, mask), channel, source)
+
+
+def _read_permitted(family: int, prefix: int, mask: int) -> Network | None:
+    if family == 4:
+        return IPv4Network((prefix & 0xFFFFFFFF, mask.bit_count() - _MAPPED_BITS))
+    return IPv6Network((prefix, mask.bit_count())) if family else None
 
 
 def _read_endpoint(action: Action, ports: Ports) -> Endpoint:

@@ -101,10 +101,17 @@ def read_learnt(digest: p4r.DigestList, ports: Ports) -> Iterator[Learnt]:
     """The members in the order of ``learn_t`` in ``p4/v1model/steering.p4``."""
     for item in digest.data:
         values = [int.from_bytes(member.bitstring, "big") for member in item.struct.members]
-        six, local, local_port, remote, remote_port, port, vlan, source_mac, destination_mac = values
+        six, local, local_port, remote, remote_port, port, vlan, source_mac, destination_mac, artp = values
         key = PeerKey(Socket(_address(six, local), local_port), Socket(_address(six, remote), remote_port))
         own, next_hop = Mac(source_mac.to_bytes(6, "big")), Mac(destination_mac.to_bytes(6, "big"))
-        yield Learnt(key, Peer(ports.name(port), vlan, own, next_hop, None, LEARNT_MTU))
+        yield Learnt(key, Peer(ports.name(port), vlan, own, next_hop, None, LEARNT_MTU, bool(artp)))
+
+
+def read_destinations(digest: p4r.DigestList) -> Iterator[Address]:
+    """Addresses whose next hop is not known: the members are those of ``next_hop_t``."""
+    for item in digest.data:
+        six, number = (int.from_bytes(member.bitstring, "big") for member in item.struct.members)
+        yield _address(six, number)
 
 
 def _address(six: int, number: int) -> Address:

@@ -93,9 +93,9 @@ def a_guest_may_discover_its_neighbours() -> Script:
     return script
 
 
-@case("R9", edge=False)
+@case("R9", edge=True)
 def neighbours_of_the_unit_are_heard_on_every_link() -> Script:
-    script = Script(steered(guests=True))
+    script = Script(steered())
     known = "fd00:9::9"
     messages: tuple[Packet, ...] = (ICMPv6ND_RS(), ICMPv6ND_RA(), ICMPv6ND_Redirect())
     messages += (ICMPv6ND_NS(tgt=known), ICMPv6ND_NA(tgt=known))
@@ -112,15 +112,23 @@ def neighbours_of_the_unit_are_heard_on_every_link() -> Script:
     return script
 
 
-@case("R9", edge=False)
-def listeners_to_groups_are_named() -> Script:
-    script = Script(steered(guests=True))
+def _listener_report(group: str) -> Packet:
     hop_by_hop = IPv6ExtHdrHopByHop(options=[RouterAlert()])
-    report = IPv6(src="fe80::9", dst="ff02::16", hlim=1) / hop_by_hop / ICMPv6MLReport2()
-    script.arrives(WAN, from_outside(report), lost(Drop.MULTICAST_LISTENER))
-    script.arrives(VM0, from_guest(report), lost(Drop.MULTICAST_LISTENER))
-    other = IPv6(src="fe80::9", dst="ff05::16", hlim=1) / hop_by_hop / ICMPv6MLReport2()
-    script.arrives(WAN, from_outside(other), lost(Drop.IPV6_EXTENSION))
+    return IPv6(src="fe80::9", dst=group, hlim=1) / hop_by_hop / ICMPv6MLReport2()
+
+
+@case("R9", edge=True)
+def listeners_to_groups_are_named() -> Script:
+    script = Script(steered())
+    script.arrives(WAN, from_outside(_listener_report("ff02::16")), lost(Drop.MULTICAST_LISTENER))
+    script.arrives(WAN, from_outside(_listener_report("ff05::16")), lost(Drop.IPV6_EXTENSION))
+    return script
+
+
+@case("R9", edge=False)
+def guests_that_listen_to_groups_are_named() -> Script:
+    script = Script(steered(guests=True))
+    script.arrives(VM0, from_guest(_listener_report("ff02::16")), lost(Drop.MULTICAST_LISTENER))
     return script
 
 

@@ -153,11 +153,15 @@ class Edge:
         return encode(rows, self.config.ports)
 
     def has(self) -> Entries:
-        """What it has, but for learnt peers."""
-        return {key: row for key, row in read_back(self.switch.address).items() if key.table != "peer"}
+        """What it has, but for learnt peers and next hops."""
+        learnt = ("peer", "next_hop")
+        return {key: row for key, row in read_back(self.switch.address).items() if key.table not in learnt}
 
     def peers(self) -> list[EntryKey]:
         return [key for key in read_back(self.switch.address) if key.table == "peer"]
+
+    def next_hops(self) -> list[EntryKey]:
+        return [key for key in read_back(self.switch.address) if key.table == "next_hop"]
 
     async def start(self) -> unit_pb2.Hello:
         """Start an agent in this process and wait until it has joined."""

@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 from controller.steering import wire
 from controller.steering.model import (
     UDP,
+    Artp,
     Channel,
     Endpoint,
     EndpointKind,
@@ -18,6 +19,7 @@ from controller.steering.model import (
     ForkKey,
     LinkScope,
     Mac,
+    Override,
     Selector,
     Slot,
     SlotKey,
@@ -66,6 +68,18 @@ def session(number: int, branches: int = 2, receiver: str = RECEIVER) -> Tables:
     rows.flow[FlowKey(UDP, Socket(ip_address("10.77.0.1"), 20000 + number))] = Flow(
         Target(TargetKind.CHANNEL, last), LinkScope.NODE
     )
+    return rows
+
+
+def overridable(number: int, permitted: str) -> Tables:
+    """An output that speaks ARTP, whose packets may name destinations of their own."""
+    rows = session(number)
+    last = number * 100 + 2
+    rows.channel[last + 1] = Channel(Selector.ZERO, 0, last + 1, number)
+    override = Override(ip_network(permitted), last + 1, public(number))
+    rows.artp[number] = Artp(Target(TargetKind.CHANNEL, last), override=override)
+    output = FlowKey(UDP, Socket(ip_address("10.77.0.1"), 20000 + number))
+    rows.flow[output] = Flow(Target(TargetKind.ARTP, number), LinkScope.NODE)
     return rows
 
 

@@ -132,7 +132,7 @@ async def test_a_digest_becomes_a_peer(edge: Edge, fake: FakeSwitch, network: Ne
     source = int(ip_address("192.0.2.20"))
     local = public(1)
     macs = (int.from_bytes(LAN_MAC.octets, "big"), 0x020000000020)
-    fake.digest("learn_t", 0, int(local.address), local.port, source, 40000, LAN_PORT, 0, *macs)
+    fake.digest("learn_t", 0, int(local.address), local.port, source, 40000, LAN_PORT, 0, *macs, 0)
     await edge.until(lambda: len(edge.peers()) == 1)
     # Another controller's learning is adopted, and a switch that was empty gets it again.
     fake.stop()

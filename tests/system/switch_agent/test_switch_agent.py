@@ -18,10 +18,12 @@ from controller.drivers.p4runtime.entries import Action, EntryKey
 from controller.drivers.p4runtime.frames import Told, question, read
 from controller.drivers.p4runtime.remove import remove
 from controller.drivers.p4runtime.switch import Switch
-from controller.steering.model import Mac, Tables
+from controller.steering.drops import Drop
+from controller.steering.model import Mac, Socket, Tables
 from dipronn.errors import Unavailable
 from dipronn.unit.slices import SliceStore
 from dipronn.v1 import unit_pb2
+from tests.conformance.artp_packet import artp
 from tests.system.switch_agent.conftest import (
     DATA_MAC,
     DATA_PORT,
@@ -32,7 +34,15 @@ from tests.system.switch_agent.conftest import (
     Network,
     steers,
 )
-from tests.system.switch_agent.rows import UNIT_MAC, base, public, resolved, session, slice_
+from tests.system.switch_agent.rows import (
+    UNIT_MAC,
+    base,
+    overridable,
+    public,
+    resolved,
+    session,
+    slice_,
+)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -355,6 +365,43 @@ async def test_learnt_peers_are_forgotten_when_their_time_is_over(
     network.send(LAN_PORT, bytes(sent / UDP(sport=40000, dport=public(1).port)))
     await edge.until(lambda: len(edge.peers()) == 1)
     await edge.until(lambda: not edge.peers())
+
+
+def _leaves_for(host: str, port: int, frame: bytes) -> bool:
+    """Whether a frame leaves towards a receiver."""
+    return port == LAN_PORT and IP in Ether(frame) and Ether(frame)[IP].dst == host
+
+
+@steers
+@pytest.mark.req("R7", "D64")
+async def test_destinations_that_packets_name_are_found_and_reached(edge: Edge, network: Network) -> None:
+    """The packet that misses a next hop is lost; its sender repeats it, and then each host gets a copy."""
+    await edge.start()
+    await edge.control.order(slice_(0, base()))
+    assert await edge.control.order(slice_(1, overridable(1, "192.0.2.0/24"))) == ""
+    network.hosts["192.0.2.11"] = SOURCE_MAC
+    named = [Socket(ip_address(f"192.0.2.{last}"), 6001) for last in (10, 11)]
+    packet = artp(destinations=tuple(named))
+    sent = Ether(src=str(UNIT_MAC), dst=str(DATA_MAC)) / IP(src="10.77.0.2", dst="10.77.0.1")
+    frame = bytes(sent / UDP(sport=9, dport=20001) / packet)
+    for host, mac in (("192.0.2.10", RECEIVER_MAC), ("192.0.2.11", SOURCE_MAC)):
+        copy = await network.frame(partial(_leaves_for, host), partial(network.send, DATA_PORT, frame))
+        assert (Ether(copy).dst, Ether(copy)[IP].src, Ether(copy)[UDP].dport) == (str(mac), "192.0.2.1", 6001)
+        assert bytes(Ether(copy)[UDP].payload) == packet
+    refused = sent / UDP(sport=9, dport=20001) / artp(destinations=(Socket(ip_address("203.0.113.5"), 6001),))
+    network.send(DATA_PORT, bytes(refused))
+    await edge.control.report(lambda each: each.counters.drops[Drop.OVERRIDE_REFUSED.label] == 1)
+    # It follows who moves, and another agent forgets what nobody keeps fresh.
+    moved = Mac.parse("02:00:00:00:00:21")
+    network.move("192.0.2.11", moved)
+    await network.frame(
+        lambda at, seen: at == LAN_PORT and IP in Ether(seen) and Ether(seen).dst == str(moved),
+        lambda: network.send(DATA_PORT, frame),
+    )
+    await edge.stop()
+    await edge.start()
+    assert not edge.next_hops()
+    assert edge.has() == edge.expected(base(), done(overridable(1, "192.0.2.0/24")))
 
 
 async def test_a_removed_switch_holds_nothing(edge: Edge, network: Network) -> None:

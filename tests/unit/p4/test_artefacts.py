@@ -19,14 +19,13 @@ from dipronn.errors import Unavailable
 NOT_AT_AN_EDGE = {
     Drop.SPOOFED_MAC,
     Drop.SPOOFED_ADDRESS,
-    Drop.NO_BINDING,
     Drop.GUEST_FORBIDDEN,
     Drop.GUEST_RATE,
     Drop.DEVICE_DROP,
     Drop.NOT_REWRITABLE,
     Drop.RATE_LIMITED,
 }
-LATER_DROPS = 32
+LATER_DROPS = 37
 """The first number that no reason had when the pipeline was written."""
 
 
@@ -121,5 +120,6 @@ def test_sizes_are_shared() -> None:
 def test_tables_have_the_names_of_the_model() -> None:
     assert set(Pipeline.load().tables) == {
         "link", "flow", "flow6", "flow_wild", "flow6_wild", "peer", "peer6",
+        "artp", "override", "next_hop", "next_hop6",
         "fork", "channel", "slot", "endpoint", "unit",
     }  # fmt: skip

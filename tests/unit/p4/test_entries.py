@@ -25,6 +25,7 @@ from controller.drivers.p4runtime.entries import (
 )
 from controller.drivers.p4runtime.pipeline import CONTROLLER_PORT, Pipeline, encode_number, multicast_group
 from controller.steering.model import (
+    Artp,
     Channel,
     Endpoint,
     EndpointKind,
@@ -36,6 +37,7 @@ from controller.steering.model import (
     LinkKey,
     LinkKind,
     LinkScope,
+    Override,
     Selector,
     Tables,
     Target,
@@ -52,7 +54,7 @@ PIPELINE = Pipeline.load()
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(generated(guests=False))
+@given(generated(guests=False, artp=True))
 def test_rows_come_back_as_they_were(rows: Tables) -> None:
     entries = encode(rows, PORTS)
     assert decode(entries, PORTS) == representable(rows)
@@ -102,6 +104,14 @@ def test_a_fork_is_as_large_as_it_has_copies_without_a_gap(copies: tuple[int, ..
     assert groups(entries.items()) == ({size} if size > 1 else set())
 
 
+@pytest.mark.req("R7")
+def test_an_override_needs_a_group_for_each_number_of_destinations() -> None:
+    rows = Tables(artp={1: Artp(Target(TargetKind.CHANNEL, 1))})
+    assert not groups(encode(rows, PORTS).items())
+    rows.artp[2] = Artp(override=Override(None, 1))
+    assert groups(encode(rows, PORTS).items()) == {2, 3, 4}
+
+
 def test_a_group_makes_each_copy_once() -> None:
     group = multicast_group(4).packet_replication_engine_entry.multicast_group_entry
     assert group.multicast_group_id == 4
@@ -133,6 +143,7 @@ def test_numbers_past_the_counters_are_refused() -> None:
 def test_what_is_a_units_is_refused() -> None:
     for rows, message in (
         (Tables(link={LinkKey(VM0): links()[LinkKey(VM0)]}), "guest"),
+        (Tables(link={LinkKey(WAN): Link(LinkKind.NODE, LAN_MAC, instance=3)}), "no instance 3"),
         (Tables(link={LinkKey("elsewhere"): Link(LinkKind.NODE, LAN_MAC)}), "no port named 'elsewhere'"),
         (
             Tables(endpoint={1: Endpoint(EndpointKind.GUEST, LAN, LAN_MAC, UNIT_MAC, socket("10.0.3.2", 1))}),
