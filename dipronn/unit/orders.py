@@ -1,14 +1,11 @@
-"""Orders of the control unit: how they are answered, and what is refused whatever carries the packets."""
+"""Orders of the control unit: how they are answered, whatever carries the packets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
 from typing import Protocol
 
 import structlog
 
-from controller.steering.model import Tables
 from dipronn.errors import DipronnError, InvalidSession
 from dipronn.v1 import unit_pb2
 
@@ -49,18 +46,6 @@ async def carry_out(order: unit_pb2.UnitOrder, doer: Doer, unit: str) -> str:
         _log.exception("order undone", order=order.order)
         return f"{type(error).__name__}: {error}; see the log of unit {unit}"
     return ""
-
-
-def refuse_foreign(session: int, rows: Tables, held: Mapping[int, Tables]) -> None:
-    """No slice may change a row of another: that would be a way into its traffic. Raises InvalidSession."""
-    for other, theirs in held.items():
-        if other != session:
-            for table in fields(Tables):
-                if shared := getattr(rows, table.name).keys() & getattr(theirs, table.name).keys():
-                    row = next(iter(shared))
-                    raise InvalidSession(
-                        f"session {session}: {table.name} row {row} belongs to session {other}"
-                    )
 
 
 def with_alive(base: unit_pb2.Slice, unit: int, alive: bool, at: str) -> unit_pb2.Slice:

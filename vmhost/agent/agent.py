@@ -13,11 +13,12 @@ from importlib.metadata import version
 import structlog
 
 from controller.steering.drops import Drop
-from controller.steering.model import Link, LinkKey, Unit
+from controller.steering.model import Link, LinkKey, Tables, Unit
 from dipronn.errors import DipronnError, Unavailable
 from dipronn.unit.counters import counters_report
 from dipronn.unit.join import Membership
-from dipronn.unit.orders import BASE, carry_out, refuse_foreign, with_alive
+from dipronn.unit.orders import BASE, carry_out, with_alive
+from dipronn.unit.owners import RowOwners
 from dipronn.unit.receivers import NextHop, Receivers, completed
 from dipronn.v1 import accounts_pb2, unit_pb2
 from ebpf.devices import require_ready
@@ -80,6 +81,7 @@ class Agent:
         self._own_rows: Mapping[LinkKey, Link] = {}
         self._slices: dict[int, unit_pb2.Slice] = {}
         self._held: dict[int, HeldSlice] = {}
+        self._owners = RowOwners()
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._spawned: dict[str, float] = {}
         self._sampled: dict[tuple[Drop, str], Event] = {}
@@ -136,6 +138,7 @@ class Agent:
                 _log.error("a stored slice could not be had again", session=session, error=str(error))
             else:
                 self._slices[session] = stored[session]
+            self._owners.settle(session, held.state.rows)
         self._describe()
         await self._check_links()
         await self._beacon.start()
@@ -167,19 +170,25 @@ class Agent:
             async with self._locks[session]:
                 # A large slice takes a while, and heartbeats must go on.
                 desired = await asyncio.to_thread(desired_state, slice_, self._bundles.path, self._own_rows)
-                rows = {other: held.state.rows for other, held in self._held.items()}
-                refuse_foreign(session, desired.rows, rows)
+                self._owners.claim(session, desired.rows)
                 held = self._held.setdefault(session, HeldSlice(self._host))
-                await self._receivers.complete(session, desired.rows, held.state.rows.endpoint)
-                await asyncio.to_thread(self._store.put_slice, slice_)
                 try:
-                    await execute(await asyncio.to_thread(plan, desired, held.state), held)
-                except Exception:
-                    self._restore(session)
-                    raise
-                self._slices[session] = slice_
+                    await self._have(slice_, desired, held)
+                finally:
+                    self._owners.settle(session, held.state.rows)
         finally:
             await self._tidy()
+
+    async def _have(self, slice_: unit_pb2.Slice, desired: SliceState, held: HeldSlice) -> None:
+        session = slice_.session
+        await self._receivers.complete(session, desired.rows, held.state.rows.endpoint)
+        await asyncio.to_thread(self._store.put_slice, slice_)
+        try:
+            await execute(await asyncio.to_thread(plan, desired, held.state), held)
+        except Exception:
+            self._restore(session)
+            raise
+        self._slices[session] = slice_
 
     async def remove(self, session: int) -> None:
         async with self._locks[session]:
@@ -191,6 +200,7 @@ class Agent:
                     self._restore(session)
                     raise
             self._held.pop(session, None)
+            self._owners.settle(session, Tables())
             self._slices.pop(session, None)
             self._names.forget_session(session)
             self._store.drop_slice(session)
@@ -265,6 +275,7 @@ class Agent:
         async with self._locks[machine.session]:
             if held := self._held.get(machine.session):
                 await held.machine_died(machine)
+                self._owners.settle(machine.session, held.state.rows)
         self._describe()
 
     async def _count(self) -> None:
