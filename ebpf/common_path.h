@@ -8,7 +8,7 @@
 #define UNUSUAL_MISSED (-1001) /* no flow, exact or wild */
 
 /* A verdict, or DROP_DEVICE_DROP negated, or one of the above. */
-static __always_inline int common_path(struct xdp_md *ctx, struct link_row *from, u32 ifindex) {
+static __always_inline int common_path(struct xdp_md *ctx, struct link_row *from, const u32 *ifindex) {
     void *data = start(ctx), *data_end = end(ctx);
     struct iphdr *ip = data + sizeof(struct ethhdr);
     struct udphdr *udp = (void *)(ip + 1);
@@ -25,8 +25,7 @@ static __always_inline int common_path(struct xdp_md *ctx, struct link_row *from
     if (!is_zero(sum_words((u32 *)ip, 5))) return UNUSUAL;
     /* The key in words as they are hashed: two halves of a word written one by one would stall its reading.
      */
-    u64 addresses = *(u64 *)(data + 26), ports = *(u32 *)(data + 34);
-    u64 key[2] = {addresses, ports | (u64)IPPROTO_UDP << 32};
+    u64 key[2] = {*(u64 *)(data + 26), *(u32 *)(data + 34) | (u64)IPPROTO_UDP << 32};
     struct flow4_row *row = flow4.lookup((struct flow4_key *)key);
     u64 wild = 0;
     if (!row) {
@@ -34,11 +33,11 @@ static __always_inline int common_path(struct xdp_md *ctx, struct link_row *from
         u8 first = ip->saddr;
         if (first == 0 || first == 127 || first >= 224) return UNUSUAL;
         wild = 1;
-        key[0] = addresses & ~0xffffffffull;
-        key[1] = (ports & 0xffff0000) | (u64)IPPROTO_UDP << 32;
+        key[0] = (u64)ip->daddr << 32;
+        key[1] = (u32)udp->dest << 16 | (u64)IPPROTO_UDP << 32;
         row = flow4.lookup((struct flow4_key *)key);
         if (!row) return UNUSUAL_MISSED;
-        if (((u32)addresses & row->mask) != row->prefix) return UNUSUAL;
+        if ((ip->saddr & row->mask) != row->prefix) return UNUSUAL;
     }
     if (!(row->common & scope)) return UNUSUAL;
     struct channel_row *c = channel.lookup(&row->target);
@@ -46,7 +45,7 @@ static __always_inline int common_path(struct xdp_md *ctx, struct link_row *from
     struct traffic *counted = traffic.lookup(&row->target);
     if (!counted) return UNUSUAL;
     if (wild) {
-        struct packet p = {.link = from, .ifindex = ifindex};
+        struct packet p = {.link = from, .ifindex = *ifindex};
         struct endpoint_row *e = endpoint.lookup(&c->endpoint);
         if (!e) return UNUSUAL;
         learn(&p, data, ip, udp, e, 4);
@@ -55,15 +54,15 @@ static __always_inline int common_path(struct xdp_md *ctx, struct link_row *from
     counted->bytes += length;
     /* What the sums grow by: the new less the old. 2^32 - 1 is zero in ones' complement, and keeps this
      * positive. */
-    u64 grown = 0xffffffffull + c->address - (addresses >> 32);
-    u64 grown_ports = 0xffffull + c->port - (ports >> 16);
-    ip->daddr = c->address;
-    udp->dest = c->port;
+    u64 address = c->address, port = c->port;
+    u64 grown = 0xffffffffull + address - ip->daddr, grown_ports = 0xffffull + port - udp->dest;
+    ip->daddr = address;
+    udp->dest = port;
     if (c->writes_source) {
-        grown += 0xffffffffull + c->source - (u32)addresses;
-        grown_ports += 0xffffull + c->source_port - (u16)ports;
-        ip->saddr = c->source;
-        udp->source = c->source_port;
+        address = c->source, port = c->source_port;
+        grown += 0xffffffffull + address - ip->saddr, grown_ports += 0xffffull + port - udp->source;
+        ip->saddr = address;
+        udp->source = port;
     }
     ip->check = corrected(ip->check, grown + (u16)~bpf_htons(0x0100));
     ip->ttl--;

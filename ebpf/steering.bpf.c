@@ -95,7 +95,7 @@ int steer(struct xdp_md *ctx) {
     ifindex = given->ifindex;
 #endif
     struct link_row *from = link.lookup(&ifindex);
-    int common = from ? common_path(ctx, from, ifindex) : UNUSUAL;
+    int common = from ? common_path(ctx, from, &ifindex) : UNUSUAL;
     if (common >= 0) return common;
     struct totals *t = totals.lookup(&zero);
     if (!t) return XDP_ABORTED;
