@@ -15,6 +15,7 @@ from controller.placement.agreed import confirmed
 from controller.placement.counting import Shortage, count, with_counts
 from controller.placement.wanted import problem, promised_output
 from controller.program import family
+from controller.program.machines import leads
 from controller.proposal import Proposal
 from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.request import Request
@@ -83,7 +84,17 @@ class Admission:
 
     def _new_record(self, number: int, request: Request) -> SessionRecord:
         program, version = request.program, family(request.program)
-        return SessionRecord(number, program, version, [], {}, {}, request.bundle_hashes, user=request.user)
+        return SessionRecord(
+            number,
+            program,
+            version,
+            [],
+            {},
+            {},
+            request.bundle_hashes,
+            user=request.user,
+            images=request.images,
+        )
 
     async def _lay_out(
         self, record: SessionRecord, others: list[SessionRecord], places: Mapping[str, str] | None
@@ -147,7 +158,17 @@ class Admission:
                 break
         else:
             raise Unavailable("units went away while the session was placed; try again")
-        return [self._reserved(record, demand, placed[demand.name]) for demand in wanted.demands]
+        first = {
+            demand.name: self._reserved(record, demand, placed[demand.name]) for demand in wanted.demands
+        }
+        lead = leads(record.program)
+        return [
+            first[f"{lead[name]}-{index}"]
+            if lead[name] == name
+            else _beside(first[f"{lead[name]}-{index}"], name)
+            for name, instances in counts.items()
+            for index in range(instances)
+        ]
 
     def _problem(
         self, record: SessionRecord, others: list[SessionRecord], counts: Mapping[str, int]
@@ -232,6 +253,11 @@ class Admission:
         if socket in taken:
             raise AlreadyExists(f"{what}: {socket} is taken by {taken[socket]}; state another port or none")
         taken[socket] = what
+
+
+def _beside(first: InstanceRecord, program: str) -> InstanceRecord:
+    """An instance in a machine for which all is reserved already."""
+    return InstanceRecord(program, first.index, first.unit, first.number, 0.0, 0, 0, machine=first.machine)
 
 
 def total(unit: UnitState) -> Amount:

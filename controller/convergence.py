@@ -16,7 +16,7 @@ from controller.slices import full_slices
 from controller.steering.compile import compile_session
 from controller.steering.identifiers import Identifiers
 from controller.store import Store
-from controller.units import OrderFailed, Units
+from controller.units import ORDER_SECONDS, OrderFailed, Units
 from dipronn.errors import DipronnError, TimedOut
 from dipronn.v1 import unit_pb2
 
@@ -24,6 +24,16 @@ _log = structlog.get_logger(__name__)
 
 _GATHER_SECONDS = 0.02
 """Changes that come together are planned together; no guest can make more plans than this."""
+
+
+_IMAGE_BYTES_PER_SECOND = 16 << 20
+"""What images come to units with at least, over the control network."""
+
+
+def seconds_to_apply(slice_: unit_pb2.Slice) -> float:
+    """How long a unit may take: whole machines' images may be large, and it may have none of them yet."""
+    images = {vm.image.sha256: vm.image.size for vm in slice_.vms if vm.HasField("image")}
+    return ORDER_SECONDS + sum(images.values()) / _IMAGE_BYTES_PER_SECOND
 
 
 class Convergence:
@@ -54,7 +64,8 @@ class Convergence:
 
     async def _perform(self, session: LiveSession, step: Step) -> None:
         if isinstance(step, ApplySlice):
-            await self._units.order(step.unit, unit_pb2.UnitOrder(apply=step.slice))
+            order = unit_pb2.UnitOrder(apply=step.slice)
+            await self._units.order(step.unit, order, seconds_to_apply(step.slice))
             session.held[step.unit] = step.slice
         else:
             assert isinstance(step, RemoveSlice)
@@ -124,7 +135,8 @@ class Convergence:
                 session.held[unit] = desired
             else:
                 try:
-                    await self._units.order(unit, unit_pb2.UnitOrder(apply=desired))
+                    order = unit_pb2.UnitOrder(apply=desired)
+                    await self._units.order(unit, order, seconds_to_apply(desired))
                     session.held[unit] = desired
                 except (OrderFailed, TimedOut) as error:
                     name = session.record.name

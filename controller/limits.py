@@ -122,7 +122,7 @@ def _wanted(program: pb.Program, counts: Mapping[str, int]) -> _Use:
     amount = Amount(bandwidth_bps=sum(item.rate_bps for item in program.inputs))
     for active in program.programs:
         for _ in range(counts[active.name]):
-            amount = amount.plus(needs(active))
+            amount = amount.plus(needs(program, active))
     return _Use(1, sum(counts.values()), amount)
 
 

@@ -18,9 +18,22 @@ class Phase(StrEnum):
     """To be removed from ``pending`` units; its numbers are not used again before."""
 
 
+@dataclass(frozen=True)
+class MachineImage:
+    """What a whole machine boots; ``kind``: ``kernel``, or a disk's format.  ``size``: bytes of the file."""
+
+    kind: str
+    sha256: bytes
+    size: int
+
+
 @dataclass
 class InstanceRecord:
-    """One instance, what is reserved for it, and what has become of it."""
+    """One instance, what is reserved for it, and what has become of it.
+
+    ``machine``: the name of its machine.  Instances in one machine have one ``number``, and what is reserved
+    for all of them stands with the first.
+    """
 
     program: str
     index: int
@@ -37,10 +50,13 @@ class InstanceRecord:
     artp: list[str] = field(default_factory=list)
     """Those of the ports that speak it."""
     storage_bytes: int = 0
+    machine: str = ""
+
+    def __post_init__(self) -> None:
+        self.machine = self.machine or self.name
 
     @property
     def name(self) -> str:
-        """Also its machine's name."""
         return f"{self.program}-{self.index}"
 
     def placed(self) -> PlacedInstance:
@@ -58,6 +74,7 @@ class InstanceRecord:
 @dataclass
 class SessionRecord:
     """``generation`` grows with every change of the slices; ``bundles``: SHA-256 by name in the program.
+    ``images``: what its whole machines boot, by their names.
 
     ``user``: whose limits it counts against.
     """
@@ -76,6 +93,7 @@ class SessionRecord:
     secret: str = field(default_factory=lambda: secrets.token_hex(16))
     """What the keys of its ARTP channels are made of; hexadecimal."""
     user: str = ""
+    images: dict[str, MachineImage] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -92,6 +110,10 @@ class SessionRecord:
         return Deployment(
             self.number, self.program, self.version, used, instances, self.entrances, self.exits
         )
+
+    def contents(self) -> set[bytes]:
+        """SHA-256 of all that its machines are made of."""
+        return {*self.bundles.values(), *(one.sha256 for one in self.images.values())}
 
     def units(self) -> list[str]:
         """Every unit that has a part in it."""

@@ -56,12 +56,12 @@ class Registry:
     def snapshot(self, session: LiveSession) -> pb.Session:
         return snapshot(session, {name: unit.counters for name, unit in self._units.known.items()})
 
-    def find(self, number: int, machine: str) -> tuple[LiveSession, InstanceRecord] | None:
-        """A session that is not being closed, and its instance of that machine."""
+    def find(self, number: int, machine: str) -> tuple[LiveSession, list[InstanceRecord]] | None:
+        """A session that is not being closed, and its instances in that machine."""
         for session in self.sessions.values():
             if session.record.number == number and session.record.phase is not Phase.CLOSING:
-                instance = session.instance(machine)
-                return (session, instance) if instance else None
+                instances = session.instances_in(machine)
+                return (session, instances) if instances else None
         return None
 
     def judge(self, session: LiveSession, text: str) -> None:

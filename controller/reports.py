@@ -77,7 +77,9 @@ class Reports:
             self.on_vm(vm)
         for instance in session.record.instances:
             if instance.unit == unit and instance.alive:
-                names = [one for one in held.names if one.vm == instance.name]
+                names = [
+                    one for one in held.names if (one.vm, one.program) == (instance.machine, instance.program)
+                ]
                 ports = {one.port: one.real_port for one in names}
                 artp = sorted(one.port for one in names if one.transport == ARTP)
                 if (ports, artp) != (instance.ports, instance.artp):
@@ -122,17 +124,19 @@ class Reports:
         found = self._registry.find(report.session, report.vm)
         if found is None:
             return
-        session, instance = found
+        session, instances = found
         if report.state == unit_pb2.VM_STATE_DEAD:
-            self._instance_ended(session, instance, report.message or "its machine is gone", exited=False)
+            for instance in instances:
+                self._instance_ended(session, instance, report.message or "its machine is gone", exited=False)
         else:
-            session.spawned[instance.name] = time.monotonic() - report.age.ToNanoseconds() / 1e9
+            session.spawned[report.vm] = time.monotonic() - report.age.ToNanoseconds() / 1e9
 
     def on_program(self, report: unit_pb2.ProgramReport) -> None:
         found = self._registry.find(report.session, report.vm)
-        if found and not report.running:
+        instance = found and _of(found[1], report.program)
+        if found and instance and not report.running:
             message = f"program {report.program} ended with status {report.exit_status}"
-            self._instance_ended(*found, message, exited=True)
+            self._instance_ended(found[0], instance, message, exited=True)
 
     def _instance_ended(
         self, session: LiveSession, instance: InstanceRecord, message: str, *, exited: bool
@@ -151,10 +155,10 @@ class Reports:
         found = self._registry.find(report.session, report.vm)
         if found is None:
             return
-        session, instance = found
-        program = next(one for one in session.record.program.programs if one.name == instance.program)
+        session, instance = found[0], _of(found[1], report.program)
+        program = next((one for one in session.record.program.programs if one.name == report.program), None)
         name = f"{session.record.name}/{report.program}/{report.port}"
-        if report.program != program.name or report.port not in [*program.inputs, *program.outputs]:
+        if not instance or not program or report.port not in [*program.inputs, *program.outputs]:
             _log.warning("a unit reports a foreign name", name=name, machine=report.vm)
             return
         ports, artp = dict(instance.ports), set(instance.artp) - {report.port}
@@ -171,8 +175,12 @@ class Reports:
             return
         session.hints.pop(name, None)
         instance.ports, instance.artp = ports, sorted(artp)
-        spawned = session.spawned.get(instance.name)
+        spawned = session.spawned.get(instance.machine)
         if spawned and not instance.start_seconds and is_registered(session.record, instance):
             instance.start_seconds = time.monotonic() - spawned
         session.note_change()
         self._convergence.replan(session)
+
+
+def _of(instances: list[InstanceRecord], program: str) -> InstanceRecord | None:
+    return next((one for one in instances if one.program == program), None)

@@ -12,6 +12,7 @@ from controller.located import Source, at
 from controller.offers import Standing
 from controller.placement.counting import with_counts
 from controller.program import Parsed, check, check_text, fill_in, render_all, unsupported
+from controller.record import MachineImage
 from dipronn.errors import DipronnError, InvalidSession, NotFound
 from dipronn.v1 import session_pb2 as pb
 
@@ -19,15 +20,21 @@ DEFAULT_REGISTRATION_SECONDS = 30.0
 DEFAULT_VALIDITY_SECONDS = 30.0
 LONGEST_VALIDITY_SECONDS = 600.0
 _LONGEST_REGISTRATION = 3600.0
+_SECTOR = 512
 
 
 def _nothing_pushed(owner: str, name: str) -> bytes:
     raise NotFound(f"no image `{name}`")
 
 
+def _no_machines(owner: str, name: str) -> tuple[MachineImage, int]:
+    raise NotFound(f"no image `{name}`")
+
+
 @dataclass(frozen=True)
 class Request:
     """``bundles``: by SHA-256 those that were sent along; ``bundle_hashes``: every one's by its name.
+    ``images``: of whole machines, by their names.
 
     ``user``: whose limits it counts against.  ``offer``: an offer that is to be taken.
     """
@@ -39,6 +46,7 @@ class Request:
     user: str = ""
     source: Source = field(default_factory=Source)
     offer: Standing | None = None
+    images: dict[str, MachineImage] = field(default_factory=dict)
 
 
 def read(
@@ -46,10 +54,12 @@ def read(
     pushed: Callable[[str, str], bytes] = _nothing_pushed,
     user: str | None = None,
     offer: Standing | None = None,
+    machines: Callable[[str, str], tuple[MachineImage, int]] = _no_machines,
 ) -> Request:
-    """Pure but for ``pushed``, and slow for long texts.  Raises InvalidSession.
+    """Pure but for ``pushed`` and ``machines``, and slow for long texts.  Raises InvalidSession.
 
-    ``pushed``: the SHA-256 of the image that an owner calls so; else NotFound.  ``user``: None: operator.
+    ``pushed``: the SHA-256 of the bundle that an owner calls so; else NotFound.  ``machines``: what a whole
+    machine boots, and the bytes of its disk as the guest sees it.  ``user``: None: operator.
     """
     if offer and request.WhichOneof("form") is None:
         program, source = offer.asked, Source()
@@ -62,10 +72,11 @@ def read(
     _require_supported(program, source)
     try:
         hashes, bundles = _bundles(program, dict(request.bundles), pushed)
+        images = _images(program, machines)
     except DipronnError as error:
         raise source.located(error) from error
     who = program.owner if user is None else user
-    return Request(program, hashes, bundles, _seconds(request), who, source, offer)
+    return Request(program, hashes, bundles, _seconds(request), who, source, offer, images)
 
 
 def read_negotiation(request: pb.NegotiateRequest, user: str | None = None) -> Request:
@@ -128,6 +139,25 @@ def _bundles(
     for bundle in sent.keys() - wanted.keys():
         raise InvalidSession(f"the bundle `{bundle}` was sent along, but no program names it")
     return hashes, {hashes[bundle]: data for bundle, data in sent.items()}
+
+
+def _images(
+    program: pb.Program, machines: Callable[[str, str], tuple[MachineImage, int]]
+) -> dict[str, MachineImage]:
+    images: dict[str, MachineImage] = {}
+    for index, vm in enumerate(program.vms):
+        with at(f"vms[{index}]"):
+            try:
+                images[vm.name], disk = machines(program.owner, vm.image)
+            except NotFound as error:
+                raise InvalidSession(f"vm `{vm.name}`: {error}") from error
+            stated = vm.needs.storage_bytes
+            if stated < disk or stated % _SECTOR:
+                raise InvalidSession(
+                    f"vm `{vm.name}`: its disk has {disk} bytes, all for writing, but it states {stated} "
+                    f"as storage; write `storage {-(-disk // (1 << 20))}MiB` or more"
+                )
+    return images
 
 
 def _require_run(name: str, bundle: str, data: bytes) -> None:

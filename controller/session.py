@@ -55,8 +55,8 @@ class LiveSession:
             self.record.generation += 1
         return self.record
 
-    def instance(self, machine: str) -> InstanceRecord | None:
-        return next((one for one in self.record.instances if one.name == machine), None)
+    def instances_in(self, machine: str) -> list[InstanceRecord]:
+        return [one for one in self.record.instances if one.machine == machine]
 
     def ranks(self) -> dict[str, Rank]:
         """By unit: the last of its roles in this session on the packets' way."""

@@ -11,10 +11,15 @@ from controller.steering.compile import Compiled, compile_machines
 from controller.steering.deployment import NodeUnit
 from controller.steering.model import Tables
 from controller.steering.node_rows import unit_rows
-from dipronn.v1 import session_pb2, unit_pb2
+from dipronn.v1 import images_pb2, session_pb2, unit_pb2
 
 ARTP_KEY = "DIPRONN_ARTP_KEY"
 """The same for all instances of a program: each can answer for the others (``docs/artp.md``, section 5)."""
+_KINDS = {
+    "kernel": (images_pb2.IMAGE_KIND_KERNEL, images_pb2.DISK_FORMAT_UNSPECIFIED),
+    "raw": (images_pb2.IMAGE_KIND_DISK, images_pb2.DISK_FORMAT_RAW),
+    "qcow2": (images_pb2.IMAGE_KIND_DISK, images_pb2.DISK_FORMAT_QCOW2),
+}
 NODE_SESSION = 0
 """The number of the slice that is the node's own: who is alive, and the unit's links."""
 
@@ -41,17 +46,25 @@ def _slices(record: SessionRecord, tables: Mapping[str, Tables]) -> dict[str, un
             session=record.number,
             name=record.name,
             generation=record.generation,
-            vms=[_vm(record, one) for one in record.instances if one.unit == unit and one.alive],
+            vms=[_vm(record, name) for name in _machines(record, unit)],
             tables=wire.encode(rows),
         )
     return slices
 
 
-def _vm(record: SessionRecord, instance: InstanceRecord) -> unit_pb2.Vm:
-    """An execution environment: one machine for one instance."""
-    program = next(one for one in record.program.programs if one.name == instance.program)
+def _machines(record: SessionRecord, unit: str) -> list[str]:
+    """Those in which an instance lives."""
+    living = (one.machine for one in record.instances if one.unit == unit and one.alive)
+    return list(dict.fromkeys(living))
+
+
+def _vm(record: SessionRecord, machine: str) -> unit_pb2.Vm:
+    """A machine with all its programs, also with those that have ended: it stays the same machine."""
+    instances = [one for one in record.instances if one.machine == machine]
+    instance = instances[0]
+    programs = {one.name: one for one in record.program.programs}
     return unit_pb2.Vm(
-        name=instance.name,
+        name=machine,
         device=addressing.tap_device(instance.number),
         host_mac=addressing.HOST_MAC.octets,
         mac=addressing.guest_mac(instance.number).octets,
@@ -60,15 +73,33 @@ def _vm(record: SessionRecord, instance: InstanceRecord) -> unit_pb2.Vm:
         mtu=addressing.GUEST_MTU,
         cpu=instance.cpu,
         memory_bytes=instance.memory_bytes,
-        programs=[
-            unit_pb2.VmProgram(
-                name=program.name,
-                bundle_sha256=record.bundles[program.bundle],
-                environment=_environment(record, program, instance),
-                inputs=program.inputs,
-                outputs=program.outputs,
-            )
-        ],
+        programs=[_program(record, programs[one.program], one) for one in instances],
+        image=_image(record, programs[instance.program], instance),
+    )
+
+
+def _program(
+    record: SessionRecord, program: session_pb2.ActiveProgram, instance: InstanceRecord
+) -> unit_pb2.VmProgram:
+    return unit_pb2.VmProgram(
+        name=program.name,
+        bundle_sha256=record.bundles[program.bundle] if program.bundle else b"",
+        command=program.run,
+        environment=_environment(record, program, instance),
+        inputs=program.inputs,
+        outputs=program.outputs,
+    )
+
+
+def _image(
+    record: SessionRecord, program: session_pb2.ActiveProgram, instance: InstanceRecord
+) -> unit_pb2.VmImage | None:
+    if not program.vm:
+        return None
+    image = record.images[program.vm]
+    kind, format_ = _KINDS[image.kind]
+    return unit_pb2.VmImage(
+        kind=kind, format=format_, sha256=image.sha256, size=image.size, disk_bytes=instance.storage_bytes
     )
 
 

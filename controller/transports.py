@@ -12,6 +12,9 @@ def objection(record: SessionRecord, instance: InstanceRecord, port: str, transp
     """Why a port may not be registered with this transport; empty: it may."""
     if transport not in (UDP, ARTP):
         return f"it was registered as {transport}; ports speak udp or artp"
+    if transport == ARTP and sum(one.machine == instance.machine for one in record.instances) > 1:
+        # Instances are told apart by what their machine's unit writes into their packets.
+        return "it was registered as artp, which a machine with several programs cannot speak"
     for line in record.program.channels:
         if line.kind != pb.CHANNEL_KIND_DATA:
             continue

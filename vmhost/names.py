@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import re
 import socket
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
@@ -22,6 +21,7 @@ from urllib.parse import quote
 import structlog
 
 from dipronn.errors import DipronnError, Unavailable
+from vmhost.bucket import Bucket
 from vmhost.vm.spec import GATEWAYS, NAME_PORT, Address
 
 log = structlog.get_logger(__name__)
@@ -224,8 +224,7 @@ class NameServer:
         self._turn = asyncio.Lock()
         self._connections: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
-        self._tokens = float(self._limits.burst)
-        self._counted = time.monotonic()
+        self._bucket = Bucket(self._limits.burst, self._limits.per_second)
 
     @property
     def registrations(self) -> Mapping[str, Registration]:
@@ -297,7 +296,7 @@ class NameServer:
             except asyncio.LimitOverrunError:
                 await self._say(writer, f"ERR 413 line longer than {MAX_LINE} bytes")
                 return
-            if not self._take_token():
+            if not self._bucket.take():
                 await self._say(writer, "ERR 429 too many lines")
                 return
             async with self._turn:
@@ -321,16 +320,6 @@ class NameServer:
     async def _unregister(self, registration: Registration) -> None:
         await self._hooks.unregistered(self._device, registration)
         self._held.pop(registration.name, None)
-
-    def _take_token(self) -> bool:
-        now = time.monotonic()
-        earned = (now - self._counted) * self._limits.per_second
-        self._tokens = min(self._limits.burst, self._tokens + earned)
-        self._counted = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
     async def _say(self, writer: asyncio.StreamWriter, text: str) -> None:
         writer.write(text.encode() + b"\n")

@@ -94,7 +94,7 @@ class ImagesService(images_pb2_grpc.ImagesServicer):
         raise AssertionError
 
     def _sessions(self, record: ImageRecord) -> list[str]:
-        return sorted(one.name for one in self._registry.records() if record.sha256 in one.bundles.values())
+        return sorted(one.name for one in self._registry.records() if record.sha256 in one.contents())
 
     def _message(self, record: ImageRecord) -> pb.Image:
         kind, format_ = _MESSAGES[record.kind]

@@ -14,6 +14,7 @@ from controller.api.identity import caller
 from controller.api.offers import offer_message
 from controller.api.status import errors_as_status
 from controller.images import ImageStore
+from controller.record import MachineImage
 from controller.registry import Registry
 from controller.request import Request, read, read_negotiation, validity
 from controller.session import event
@@ -60,11 +61,16 @@ class SessionsService(session_pb2_grpc.SessionsServicer):
             def pushed(owner: str, name: str) -> bytes:
                 return self._images.bundle(owner if user is None else user, name)
 
+            def machines(owner: str, name: str) -> tuple[MachineImage, int]:
+                image, disk = self._images.machine(owner if user is None else user, name)
+                return MachineImage(image.kind, image.sha256, image.size), disk
+
             offer = self._registry.offers.get(request.offer, user) if request.offer else None
-            wanted = await asyncio.to_thread(read, request, pushed, user, offer)
+            wanted = await asyncio.to_thread(read, request, pushed, user, offer, machines)
 
             def confirm() -> None:
-                for sha256 in wanted.bundle_hashes.values() - wanted.bundles.keys():
+                images = {one.sha256 for one in wanted.images.values()}
+                for sha256 in (wanted.bundle_hashes.values() - wanted.bundles.keys()) | images:
                     self._images.require(sha256)
 
             with located(wanted):

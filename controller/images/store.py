@@ -28,6 +28,7 @@ import structlog
 from controller.images.index import ImageIndex, ImageRecord, Kind
 from controller.images.judge import judge
 from dipronn.errors import AlreadyExists, InsufficientResources, InvalidSession, NotFound
+from dipronn.images.disk import virtual_size
 
 _log = structlog.get_logger(__name__)
 
@@ -94,6 +95,19 @@ class ImageStore:
         if record.kind is not Kind.BUNDLE:
             raise InvalidSession(f"image `{name}` of {_whose(record.owner)} is a {record.kind}, not a bundle")
         return record.sha256
+
+    def machine(self, owner: str, name: str) -> tuple[ImageRecord, int]:
+        """A kernel or disk that an owner's session boots, and the bytes of the disk as a guest sees it.
+
+        Raises NotFound, InvalidSession.
+        """
+        record = self.find(owner, name)
+        if record.kind is Kind.BUNDLE:
+            raise InvalidSession(
+                f"image `{name}` of {_whose(record.owner)} is a bundle, and bundles run without a vm"
+            )
+        disk = record.kind is not Kind.KERNEL
+        return record, virtual_size(self._content / record.sha256.hex(), record.kind) if disk else 0
 
     def require(self, sha256: bytes) -> None:
         """Raises NotFound: it was removed meanwhile."""

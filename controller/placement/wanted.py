@@ -10,10 +10,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from controller.placement.admission import Amount, Demand, Offer, Problem
+from controller.program.machines import leads, machine_of, sharing
 from dipronn.v1 import session_pb2 as pb
 
 DEFAULT_CPU = 0.1
 DEFAULT_MEMORY = 128 << 20
+DEFAULT_MACHINE_MEMORY = 256 << 20
+"""Of a whole machine, where neither it nor its programs state any."""
 _NOMINAL_BPS = 1_000_000
 """Of an input that states no rate: enough to weigh."""
 _MOST_PAIRS = 2500
@@ -33,8 +36,12 @@ def problem(
     exits: Mapping[str, str],
     offers: Sequence[Offer],
 ) -> Problem:
-    """``entrances`` and ``exits``: the units by which inputs enter and outputs leave."""
+    """``entrances`` and ``exits``: the units by which inputs enter and outputs leave.
+
+    Programs that share a machine are one demand, by the name of the first of them.
+    """
     flow = _Flow(program, counts)
+    lead = leads(program)
     inflow: dict[str, list[tuple[str, int]]] = defaultdict(list)
     between: list[tuple[str, str, int]] = []
     with_units: list[tuple[str, str, int]] = []
@@ -45,40 +52,61 @@ def problem(
         if source.program and destination.program:
             sent = flow.sent[source.program]
             if len(sent) * len(shares) <= _MOST_PAIRS:
+                ends = lead[source.program], lead[destination.program]
                 between += [
-                    (f"{source.program}-{i}", f"{destination.program}-{j}", max(1, round(bps * share)))
+                    (f"{ends[0]}-{i}", f"{ends[1]}-{j}", max(1, round(bps * share)))
                     for i, bps in enumerate(sent)
                     for j, share in enumerate(shares)
-                    if i != j or source.program != destination.program
+                    if i != j or ends[0] != ends[1]
                 ]
         elif destination.program:
             unit = entrances[source.name]
             for index, share in enumerate(shares):
-                name, bps = f"{destination.program}-{index}", max(1, round(flow.inputs[source.name] * share))
+                name, bps = (
+                    f"{lead[destination.program]}-{index}",
+                    max(1, round(flow.inputs[source.name] * share)),
+                )
                 with_units.append((name, unit, bps))
                 if source.name in promised:
                     inflow[name].append((unit, bps))
         elif source.program:
             with_units += [
-                (f"{source.program}-{index}", exits[destination.name], max(1, round(bps)))
+                (f"{lead[source.program]}-{index}", exits[destination.name], max(1, round(bps)))
                 for index, bps in enumerate(flow.sent[source.program])
             ]
-    assured = {one.program for one in program.qualities if one.service_class == pb.SERVICE_CLASS_ASSURED}
+    assured = {
+        lead[one.program] for one in program.qualities if one.service_class == pb.SERVICE_CLASS_ASSURED
+    }
     demands = [
         Demand(
             active.name,
             index,
-            needs(active),
+            needs(program, active),
             tuple(inflow[f"{active.name}-{index}"]),
             _ASSURED if active.name in assured else frozenset(),
         )
         for active in program.programs
+        if lead[active.name] == active.name
         for index in range(counts[active.name])
     ]
     return Problem(demands, offers, between, with_units)
 
 
-def needs(active: pb.ActiveProgram) -> Amount:
+def needs(program: pb.Program, active: pb.ActiveProgram) -> Amount:
+    """What one instance's machine needs; of programs that share one, all is the first one's."""
+    shared = sharing(program, active)
+    if shared[0].name != active.name:
+        return Amount()
+    machine = machine_of(program, active)
+    if machine is not None:
+        return Amount(
+            machine.needs.cpu or sum(one.needs.cpu for one in shared) or DEFAULT_CPU,
+            machine.needs.memory_bytes
+            or sum(one.needs.memory_bytes for one in shared)
+            or DEFAULT_MACHINE_MEMORY,
+            machine.needs.bandwidth_bps or sum(one.needs.bandwidth_bps for one in shared),
+            machine.needs.storage_bytes,
+        )
     stated = active.needs
     return Amount(
         stated.cpu or DEFAULT_CPU,

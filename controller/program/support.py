@@ -29,7 +29,7 @@ def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
             what = f"`override` (output `{output.name}`) where other lines leave `{port}` too"
             yield f"{path}.override", what, "let a program of its own feed the output"
     for index, vm in enumerate(program.vms):
-        yield f"vms[{index}]", f"whole virtual machines (vm `{vm.name}`)", "use a bundle"
+        yield from _machine(f"vms[{index}]", program, vm)
     for index, active in enumerate(program.programs):
         yield from _program(f"programs[{index}]", active)
         if active.policy == pb.POLICY_CHOSEN and (why := _unchosen(program, active.name)):
@@ -77,10 +77,31 @@ def _unchosen(program: pb.Program, name: str) -> str:
     return ""
 
 
+def _machine(path: str, program: pb.Program, vm: pb.VirtualMachine) -> Iterator[tuple[str, str, str]]:
+    inside = [one for one in program.programs if one.vm == vm.name]
+    if not inside:
+        yield path, f"a machine without a program (vm `{vm.name}`)", "leave it out"
+    if len({count for one in inside for count in (one.min_instances, one.max_instances)}) > 1 < len(inside):
+        yield path, f"a machine whose programs differ in their instances (vm `{vm.name}`)", "state one number"
+    if len(inside) > 1 and (name := _artp(program, vm.name)):
+        what = f"ARTP (input `{name}`) into a machine with several programs (vm `{vm.name}`)"
+        yield path, what, "give each program a machine of its own"
+
+
+def _artp(program: pb.Program, vm: str) -> str:
+    """A session input over ARTP that leads into a machine; empty: none does."""
+    inside = {one.name for one in program.programs if one.vm == vm}
+    transports = {("", one.name): one.transport for one in program.inputs}
+    for source, ends in _lines(program).items():
+        if transports.get(source) == pb.TRANSPORT_ARTP and any(end.program in inside for end in ends):
+            return source[1]
+    return ""
+
+
 def _program(path: str, item: pb.ActiveProgram) -> Iterator[tuple[str, str, str]]:
     code = item.WhichOneof("code")
-    if item.vm or code == "run":
-        yield f"{path}.code", f"programs in whole virtual machines (program `{item.name}`)", "use a bundle"
+    if item.vm and code == "bundle":
+        yield f"{path}.code", f"bundles in whole virtual machines (program `{item.name}`)", "use run"
     if code == "phonepl":
         yield f"{path}.code", f"Phonepl in a session (program `{item.name}`)", "use a bundle"
     if item.max_instances > item.min_instances:

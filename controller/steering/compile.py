@@ -69,7 +69,8 @@ def compile_machines(deployment: Deployment) -> dict[str, Tables]:
     for instance in deployment.instances:
         if instance.alive:
             rows = tables.setdefault(instance.unit, Tables())
-            rows.link[_tap(instance)] = _guest_link(deployment, instance)
+            # Programs of one machine share its tap.
+            rows.link.setdefault(_tap(instance), _guest_link(deployment, instance))
     return tables
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from ipaddress import ip_address
 from typing import Any
 
-from controller.record import InstanceRecord, Phase, SessionRecord
+from controller.record import InstanceRecord, MachineImage, Phase, SessionRecord
 from controller.steering.deployment import Entrance, Exit
 from controller.steering.model import Socket
 from dipronn.v1 import session_pb2 as pb
@@ -29,6 +29,7 @@ def encode(record: SessionRecord) -> tuple[bytes, str]:
             name: [one.unit, _socket(one.internal), _socket(one.public)] for name, one in record.exits.items()
         },
         "bundles": {name: sha256.hex() for name, sha256 in record.bundles.items()},
+        "images": {name: [one.kind, one.sha256.hex(), one.size] for name, one in record.images.items()},
     }
     return record.program.SerializeToString(deterministic=True), json.dumps(detail)
 
@@ -52,6 +53,10 @@ def decode(number: int, program: bytes, detail: str) -> SessionRecord:
         pending=read["pending"],
         secret=read["secret"],
         user=read.get("user", ""),
+        images={
+            name: MachineImage(kind, bytes.fromhex(sha256), size)
+            for name, (kind, sha256, size) in read.get("images", {}).items()
+        },
     )
 
 

@@ -25,6 +25,7 @@ _log = structlog.get_logger(__name__)
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
 """Seconds between attempts to join: doubled from the first to the longest, and varied by a half."""
+_FETCH_SECONDS = 7200  # a disk image may have 64 GiB; a control unit that dies ends it at once
 _STUCK = 10_000  # reports that wait: the control unit has stopped to read
 _LIMITS = [("grpc.max_receive_message_length", 256 << 20), ("grpc.max_send_message_length", 256 << 20)]
 
@@ -64,7 +65,7 @@ class Membership:
             raise Unavailable(f"bundle {sha256.hex()}: the control unit is not reachable now")
         try:
             async for chunk in self._stub.FetchBundle(
-                unit_pb2.FetchBundleRequest(sha256=sha256), timeout=120
+                unit_pb2.FetchBundleRequest(sha256=sha256), timeout=_FETCH_SECONDS
             ):
                 yield chunk.data
         except grpc.aio.AioRpcError as error:

@@ -228,7 +228,7 @@ class Agent:
         await self._receivers.keep(endpoints, busy)
         if not busy:
             machines = [each for held in self._held.values() for each in held.state.machines.values()]
-            self._bundles.trim({sha256 for machine in machines for sha256 in machine.bundles})
+            self._bundles.trim({sha256 for machine in machines for sha256 in machine.contents})
 
     def _receiver_moved(self, session: int, number: int, hop: NextHop) -> None:
         rows = self._held[session].state.rows.endpoint if session in self._held else {}

@@ -1,6 +1,6 @@
-"""Bundles of programs, fetched once and kept by content.
+"""Bundles of programs and images of whole machines, fetched once and kept by content.
 
-What a bundle contains is judged by the VM driver; here it is bytes with a hash.
+What they contain is judged by the VM driver; here they are bytes with a hash.
 """
 
 from __future__ import annotations
@@ -36,14 +36,17 @@ class BundleCache:
             raise InvalidSession(f"a bundle is named by {len(sha256)} bytes; a SHA-256 has 32")
         return self._folder / sha256.hex()
 
-    async def ensure(self, sha256: bytes) -> Path:
-        """Have a bundle here. Raises Unavailable if it cannot be had whole and as announced."""
+    async def ensure(self, sha256: bytes, largest: int | None = None) -> Path:
+        """Have a content here; more than ``largest`` bytes, else MAX_BUNDLE, are refused while they come.
+
+        Raises Unavailable if it cannot be had whole and as announced.
+        """
         path = self.path(sha256)
         async with self._locks[sha256]:
             if path.exists():
                 os.utime(path)  # the most recently used are kept longest
             else:
-                await self._download(sha256, path)
+                await self._download(sha256, path, MAX_BUNDLE if largest is None else largest)
         return path
 
     def trim(self, in_use: Collection[bytes]) -> None:
@@ -57,7 +60,7 @@ class BundleCache:
             path.unlink()
             excess -= stat.st_size
 
-    async def _download(self, sha256: bytes, path: Path) -> None:
+    async def _download(self, sha256: bytes, path: Path, largest: int) -> None:
         part = path.with_name(f"{path.name}.part")
         digest, size = hashlib.sha256(), 0
         try:
@@ -65,10 +68,8 @@ class BundleCache:
                 async for data in self._fetch(sha256):
                     digest.update(data)
                     size += len(data)
-                    if size > MAX_BUNDLE:
-                        raise Unavailable(
-                            f"bundle {path.name}: more than {MAX_BUNDLE} bytes; make it smaller"
-                        )
+                    if size > largest:
+                        raise Unavailable(f"bundle {path.name}: more than {largest} bytes; make it smaller")
                     file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -78,5 +79,9 @@ class BundleCache:
                     "upload it again"
                 )
             part.rename(path)
+        except OSError as error:
+            raise Unavailable(
+                f"bundle {path.name}: cannot be kept here: {error.strerror}; free some space"
+            ) from error
         finally:
             part.unlink(missing_ok=True)

@@ -11,9 +11,15 @@ from controller.steering import wire
 from controller.steering.model import Link, LinkKey, LinkKind, Mac, Tables
 from dipronn.errors import InvalidSession
 from dipronn.unit.orders import BASE
-from dipronn.v1 import unit_pb2
+from dipronn.v1 import images_pb2, unit_pb2
 from vmhost.agent.plan import Machine, SliceState, device_of
-from vmhost.vm.spec import GuestProgram, VmSpec
+from vmhost.vm.spec import BootImage, BootKind, GuestProgram, VmSpec
+
+_KINDS = {
+    (images_pb2.IMAGE_KIND_KERNEL, images_pb2.DISK_FORMAT_UNSPECIFIED): BootKind.KERNEL,
+    (images_pb2.IMAGE_KIND_DISK, images_pb2.DISK_FORMAT_RAW): BootKind.RAW,
+    (images_pb2.IMAGE_KIND_DISK, images_pb2.DISK_FORMAT_QCOW2): BootKind.QCOW2,
+}
 
 
 def desired_state(
@@ -69,12 +75,18 @@ def _machine(session: int, vm: unit_pb2.Vm, bundle: Callable[[bytes], Path]) -> 
             mac=str(Mac(vm.mac)),
             addresses=addresses,
             programs=tuple(
-                GuestProgram(each.name, bundle(each.bundle_sha256), environment=dict(each.environment))
+                GuestProgram(
+                    each.name,
+                    None if each.command else bundle(each.bundle_sha256),
+                    environment=dict(each.environment),
+                    command=each.command,
+                )
                 for each in vm.programs
             ),
             gateways=gateways,
             mtu=vm.mtu,
             cores=vm.cpu or 1.0,
+            image=_image(vm.image, bundle) if vm.HasField("image") else None,
         )
         host_mac = str(Mac(vm.host_mac))
     except ValueError as error:
@@ -86,9 +98,17 @@ def _machine(session: int, vm: unit_pb2.Vm, bundle: Callable[[bytes], Path]) -> 
         device=vm.device,
         host_mac=host_mac,
         spec=spec,
-        bundles=tuple(each.bundle_sha256 for each in vm.programs),
+        bundles=tuple(each.bundle_sha256 for each in vm.programs if not each.command),
+        image=(vm.image.sha256, vm.image.size) if vm.HasField("image") else None,
         names=tuple(sorted(names)),
     )
+
+
+def _image(image: unit_pb2.VmImage, bundle: Callable[[bytes], Path]) -> BootImage:
+    kind = _KINDS.get((image.kind, image.format))
+    if kind is None:
+        raise ValueError(f"an image of kind {image.kind} and format {image.format} boots no machine")
+    return BootImage(kind, bundle(image.sha256), image.disk_bytes)
 
 
 def _check_devices(session: int, rows: Tables, permitted: set[str]) -> None:

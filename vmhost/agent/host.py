@@ -12,6 +12,7 @@ from pyroute2 import AsyncIPRoute
 from controller.steering.model import Tables
 from dipronn.errors import Unavailable
 from ebpf.loader import SteeringProgram
+from vmhost.agent.addresses import AddressServers
 from vmhost.agent.bundles import BundleCache
 from vmhost.agent.naming import Names
 from vmhost.agent.plan import (
@@ -76,6 +77,7 @@ class Host:
         self.bundles = bundles
         self.names = names
         self.taps: dict[str, Tap] = {}
+        self.addresses = AddressServers()
         self._driver = driver
 
     @property
@@ -98,6 +100,8 @@ class HeldSlice:
             case FetchBundles(machine):
                 for sha256 in machine.bundles:
                     await host.bundles.ensure(sha256)
+                if machine.image is not None:
+                    await host.bundles.ensure(*machine.image)
             case OpenTap(machine):
                 if machine.running:
                     await self._open_tap(machine)
@@ -112,9 +116,11 @@ class HeldSlice:
             case ServeNames(machine):
                 if machine.running:
                     await host.names.serve(machine)
+                    host.addresses.serve(machine)
                     state.serving.add(machine.spec.name)
             case EndNames(machine):
                 await host.names.end(machine)
+                host.addresses.end(machine)
                 state.serving.discard(machine.spec.name)
             case StartVm(machine):
                 if machine.running:

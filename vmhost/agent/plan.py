@@ -30,7 +30,8 @@ TABLES = (*GROUND, *PATHS, *ENTRANCES)
 class Machine:
     """A VM of one session behind its tap.
 
-    ``bundles``: SHA-256 of each program's bundle, in order. ``names``: ``program/port`` that it may register.
+    ``bundles``: SHA-256 of each program's bundle, in order. ``image``: that of what a whole machine boots,
+    and its bytes. ``names``: ``program/port`` that it may register.
 
     ``name`` is the session's name for it, ``spec.name`` is unique in the unit. One that died by itself is
     observed with ``running`` false: it differs from what is desired, so a plan replaces it.
@@ -44,6 +45,12 @@ class Machine:
     bundles: tuple[bytes, ...] = ()
     names: tuple[str, ...] = ()
     running: bool = True
+    image: tuple[bytes, int] | None = None
+
+    @property
+    def contents(self) -> tuple[bytes, ...]:
+        """SHA-256 of all that it is made of."""
+        return self.bundles if self.image is None else (*self.bundles, self.image[0])
 
 
 @dataclass
@@ -62,7 +69,7 @@ class SliceState:
 
 @dataclass(frozen=True)
 class FetchBundles:
-    """Have every bundle of a machine in the cache. Nothing to undo: the cache bounds itself."""
+    """Have all that a machine is made of in the cache. Nothing to undo: the cache bounds itself."""
 
     machine: Machine
 
@@ -110,7 +117,7 @@ class Detach:
 
 @dataclass(frozen=True)
 class ServeNames:
-    """Serve the name protocol on a machine's tap."""
+    """Serve the name protocol, DHCP and router solicitations on a machine's tap."""
 
     machine: Machine
 

@@ -22,7 +22,7 @@ from dipronn.unit.config import Control, LinkConfig
 from dipronn.v1 import unit_pb2
 from ebpf.loader import Counters, SteeringProgram
 from tests.unit.agent import orders
-from vmhost.agent import naming
+from vmhost.agent import addresses, naming
 from vmhost.agent.agent import Agent
 from vmhost.agent.config import AgentConfig
 from vmhost.agent.plan import Machine
@@ -190,6 +190,7 @@ class FakeUnit:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(naming, "NameServer", FakeNameServer)
+        monkeypatch.setattr(addresses, "servers_of", lambda machine: [])
         monkeypatch.setattr(os, "fsync", lambda _: None)  # nobody pulls the plug here
         self.world = World()
         self.store = Store(folder)

@@ -55,6 +55,7 @@ class Agent:
     cpu: float = 4.0
     memory: int = 4 << 30
     bandwidth: int = 0
+    storage: int = 0
     unheld: dict[str, str] = field(default_factory=dict)
     speaks: str = "udp"
     """The transport that its programs register."""
@@ -175,7 +176,12 @@ class Agent:
             held.append(
                 unit_pb2.HeldSlice(session=session, generation=slice_.generation, vms=vms, names=names)
             )
-        resources = unit_pb2.Resources(cpu=self.cpu, memory_bytes=self.memory, bandwidth_bps=self.bandwidth)
+        resources = unit_pb2.Resources(
+            cpu=self.cpu,
+            memory_bytes=self.memory,
+            bandwidth_bps=self.bandwidth,
+            storage_bytes=self.storage,
+        )
         hello = unit_pb2.Hello(
             unit=self.name,
             roles=self.roles,

@@ -166,7 +166,6 @@ def test_what_is_not_run_yet_is_named() -> None:
     text = render_all(unsupported(parsed.program, parsed.places), "c.dpn", CONFERENCE)
     for what in (
         "`order`",
-        "whole virtual machines",
         "variable number",
         "Phonepl",
         "control",
