@@ -8,9 +8,7 @@ from dipronn.v1 import session_pb2 as pb
 def leads(program: pb.Program) -> dict[str, str]:
     """By program the first one in its machine, whose instance's name is the machine's; most often itself."""
     first: dict[str, str] = {}
-    return {
-        one.name: first.setdefault(one.vm, one.name) if one.vm else one.name for one in program.programs
-    }
+    return {one.name: first.setdefault(one.vm, one.name) if one.vm else one.name for one in program.programs}
 
 
 def sharing(program: pb.Program, active: pb.ActiveProgram) -> list[pb.ActiveProgram]:
