@@ -14,7 +14,7 @@ from controller.placement.admission import Amount, NoRoom
 from controller.placement.agreed import confirmed
 from controller.placement.counting import Shortage, count, with_counts
 from controller.placement.wanted import problem, promised_output
-from controller.program import family
+from controller.program import asks_for_order, family
 from controller.program.machines import leads
 from controller.proposal import Proposal
 from controller.record import InstanceRecord, Phase, SessionRecord
@@ -217,6 +217,12 @@ class Admission:
     def _exit(self, record: SessionRecord, output: pb.Output, taken: dict[Socket, str]) -> Exit:
         units = self._living(unit_pb2.ROLE_AGGREGATION, "aggregation")
         receiver = ip_address(output.receivers[0].address)
+        ordered = asks_for_order(output)
+        if ordered:
+            units = [unit for unit in units if unit.stored.hello.keeps_order]
+            if not units:
+                what = "aggregation unit that lives can hold packets (a switch cannot)"
+                raise Unavailable(f"output `{output.name}` asks for order, and no {what}")
         # A unit that has the receiver on one of its links comes first.
         for unit in sorted(units, key=lambda one: not _is_on_link(one, receiver)):
             node = node_unit(unit.stored)
@@ -224,7 +230,9 @@ class Admission:
             if public:
                 internal = node.address(record.version, outside=False) or public
                 sockets = self._assign(record, f"output {output.name}", [internal, public], taken)
-                return Exit(unit.name, *sockets)
+                behind = f"ordered output {output.name}"
+                kept = self._assign(record, behind, [internal], taken)[0] if ordered else None
+                return Exit(unit.name, sockets[0], sockets[1], kept)
         raise Unavailable(
             f"output `{output.name}`: no aggregation unit has an IPv{record.version} address outside"
         )
@@ -294,7 +302,8 @@ def _taken_sockets(records: Iterable[SessionRecord]) -> dict[Socket, str]:
         for name, entrance in record.entrances.items():
             taken[entrance.socket] = f"input `{name}` of {whose}"
         for name, exit_ in record.exits.items():
-            taken[exit_.internal] = taken[exit_.public] = f"output `{name}` of {whose}"
+            for socket in filter(None, (exit_.internal, exit_.public, exit_.ordered)):
+                taken[socket] = f"output `{name}` of {whose}"
     return taken
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from controller.steering import addressing
 from controller.steering.deployment import NodeLink, NodeUnit
 from controller.steering.model import Address, EndpointKind, NextHop, Tables
 from controller.steering.oracle import Oracle
@@ -71,7 +72,9 @@ def follow(
 
 
 def _next(units: Mapping[str, NodeUnit], sender: NodeUnit, emission: Emission) -> Left | None:
-    """Where a frame arrives that left by a link of the node."""
+    """Where a frame arrives that left by a link of the node, or went to a sequencer, which sends it back."""
+    if emission.device.startswith(addressing.ORDER_DEVICE):
+        return Left(sender.name, emission.device, emission.frame)
     networks = {link.network for link in sender.links if link.device == emission.device and not link.outside}
     for unit in units.values():
         for link in unit.links:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from controller.order_counts import output_orders
 from controller.plan import Rank
 from controller.record import InstanceRecord, SessionRecord
 from controller.steering import addressing
@@ -109,6 +110,8 @@ def snapshot(session: LiveSession, counters: Mapping[str, unit_pb2.UnitCounters]
         message.channels.add(
             channel=name, packets=sum(one.packets for one in counts), bytes=sum(one.bytes for one in counts)
         )
+    reported = {unit: counters[unit] for unit in record.units() if unit in counters}
+    message.orders.extend(output_orders(record.number, reported))
     if record.established:
         message.established.FromNanoseconds(int(record.established * 1e9))
     return message

@@ -31,7 +31,11 @@ def machine_slices(record: SessionRecord, units: dict[str, NodeUnit]) -> dict[st
 
 def full_slices(record: SessionRecord, compiled: Compiled) -> dict[str, unit_pb2.Slice]:
     """Machines and every row."""
-    return _slices(record, compiled.tables)
+    slices = _slices(record, compiled.tables)
+    for unit, slice_ in slices.items():
+        if told := compiled.sequencers.get(unit):
+            slice_.sequencer.CopyFrom(told)
+    return slices
 
 
 def node_slice(alive: Mapping[int, bool]) -> unit_pb2.Slice:

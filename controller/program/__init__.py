@@ -9,7 +9,7 @@ from controller.program.json_form import check_json, to_json
 from controller.program.layout import lay_out
 from controller.program.parse import MAX_BYTES, parse
 from controller.program.parsed import Parsed
-from controller.program.support import unsupported
+from controller.program.support import asks_for_order, unsupported
 from controller.program.svg import draw_svg
 from controller.program.text_form import to_text
 from controller.program.values import RATES, SIZES
@@ -22,6 +22,7 @@ __all__ = [
     "Parsed",
     "Place",
     "Severity",
+    "asks_for_order",
     "channel_name",
     "check",
     "check_json",

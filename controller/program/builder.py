@@ -28,7 +28,7 @@ from controller.program.values import (
     tree_of,
     word,
 )
-from controller.program.words import CLASSES, POLICIES, TRANSPORTS
+from controller.program.words import CLASSES, ORDER_TOKENS, POLICIES, TRANSPORTS
 from dipronn.v1 import session_pb2 as pb
 
 
@@ -123,11 +123,20 @@ class Builder(Values):
                 if item.order == pb.ORDER_WINDOW:
                     microseconds = self.quantity(tree_of(clause.children[1]), TIMES, "window")
                     item.order_window.FromTimedelta(duration(microseconds))
+            elif clause.data == "by":
+                item.token = self.order_token(item.name, clause, words[0])
             elif words[0] in ("all", "first"):
                 item.merge = pb.MERGE_ALL if words[0] == "all" else pb.MERGE_FIRST
             else:
                 k, n = (self.whole(token_at(clause, i), "merge", 65535) for i in (0, 1))
                 item.merge, item.merge_k, item.merge_n = pb.MERGE_K_OF_N, k, n
+
+    def order_token(self, output: str, clause: Node, name: str) -> pb.OrderToken.ValueType:
+        """Not keywords of the grammar, so that programs may go on to be called so."""
+        if name not in ORDER_TOKENS:
+            hint = f"write `by {'` or `by '.join(ORDER_TOKENS)}`"
+            self.error(clause, f"output `{output}` cannot be ordered by `{name}`", hint)
+        return ORDER_TOKENS.get(name, pb.ORDER_TOKEN_UNSPECIFIED)
 
     def on_vm(self, node: Node) -> None:
         name, *clauses = node.children

@@ -18,6 +18,7 @@ class PromiseCheck(Complaints):
         for index, output in enumerate(self.program.outputs):
             self.order(f"outputs[{index}].order", output)
             self.merge(f"outputs[{index}].merge", output)
+            self.token(f"outputs[{index}].by", output)
         seen: set[str] = set()
         for index, quality in enumerate(self.program.qualities):
             self.quality(f"qualities[{index}]", quality)
@@ -43,6 +44,14 @@ class PromiseCheck(Complaints):
                 self.error(path, f"output `{output.name}` cannot merge {k} of {n}", hint)
         elif k or n:
             self.error(path, f"output `{output.name}` has `{k} of {n}`, but its merge is another")
+
+    def token(self, path: str, output: pb.Output) -> None:
+        if output.token not in pb.OrderToken.values():
+            what = f"output `{output.name}` has an order token of an unknown number"
+            self.error(path, f"{what}, {output.token}")
+        elif output.token and not output.order and not output.merge:
+            hint = "add `order window 5ms`, or leave out `by`"
+            self.error(path, f"output `{output.name}` has `by`, but neither an order nor a merge", hint)
 
     def quality(self, path: str, quality: pb.Quality) -> None:
         if quality.program not in self.programs:

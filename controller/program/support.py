@@ -21,10 +21,7 @@ def unsupported(program: pb.Program, places: Mapping[str, Place] | None = None) 
 def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
     for index, output in enumerate(program.outputs):
         path = f"outputs[{index}]"
-        if output.order != pb.ORDER_NONE:
-            yield f"{path}.order", f"`order` (output `{output.name}`)", ""
-        if output.merge != pb.MERGE_UNSPECIFIED:
-            yield f"{path}.merge", f"`merge` (output `{output.name}`)", ""
+        yield from _ordered(path, program, output)
         if output.override_prefix and (port := _shared(program, output.name)):
             what = f"`override` (output `{output.name}`) where other lines leave `{port}` too"
             yield f"{path}.override", what, "let a program of its own feed the output"
@@ -45,6 +42,58 @@ def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
             yield f"qualities[{index}]", f"`latency` ({what})", "state a class only"
     if program.update_strict:
         yield "update_strict", "`update strict`: a session cannot be updated", ""
+
+
+MAX_ORDERED = 16
+"""Outputs of one session that keep order or are merged: what one sequencer serves."""
+
+
+def _ordered(path: str, program: pb.Program, output: pb.Output) -> Iterator[tuple[str, str, str]]:
+    """Order needs a token in every packet; a merge drops copies, which must not be waited for."""
+    asking = [one for one in program.outputs if asks_for_order(one)]
+    if output not in asking:
+        return
+    clause = "order" if output.order else "merge"
+    where, what = f"{path}.{clause}", f"`{clause}` (output `{output.name}`)"
+    if asking.index(output) == MAX_ORDERED:
+        yield where, f"{what} of more than {MAX_ORDERED} outputs", ""
+    if output.token == pb.ORDER_TOKEN_RTP:
+        return
+    udp = sorted(
+        one.name
+        for one in program.inputs
+        if one.transport == pb.TRANSPORT_UDP and one.name in _leading_to(program, output.name)
+    )
+    if udp:
+        whose = f"{what} of UDP packets without an order token (input `{udp[0]}`)"
+        yield where, whose, "write `by rtp` if they are RTP, or let the input be artp"
+    elif output.merge in (pb.MERGE_FIRST, pb.MERGE_K_OF_N):
+        why = f"`merge` (output `{output.name}`) that drops copies of ARTP, whose senders wait for every one"
+        yield f"{path}.merge", why, "write `merge all`, or `by rtp` if it is RTP"
+
+
+def asks_for_order(output: pb.Output) -> bool:
+    """Whether its packets go by a sequencer."""
+    return output.order != pb.ORDER_NONE or output.merge != pb.MERGE_UNSPECIFIED
+
+
+def _leading_to(program: pb.Program, output: str) -> set[str]:
+    """Inputs of the session from which data lines lead to an output, through programs or not."""
+    found: set[tuple[str, str]] = set()
+    waiting = [("", output)]
+    while waiting:
+        end = waiting.pop()
+        for line in program.channels:
+            if line.kind == pb.CHANNEL_KIND_DATA and _node(line.destination) == end:
+                source = _node(line.source)
+                waiting += [source] if source not in found else []
+                found.add(source)
+    return {name for source, name in found if not source}
+
+
+def _node(port: pb.Port) -> tuple[str, str]:
+    """A program, whichever port of it; or an input or output of the session."""
+    return (port.program, "") if port.program else ("", port.name)
 
 
 def _lines(program: pb.Program) -> dict[tuple[str, str], list[pb.Port]]:

@@ -219,6 +219,10 @@ def _output_notes(output: pb.Output) -> list[str]:
         shown.append(f"order window {output.order_window.ToMicroseconds() / 1000:g} ms")
     elif output.order == pb.ORDER_STRICT:
         shown.append("order strict")
+    if output.merge == pb.MERGE_K_OF_N:
+        shown.append(f"merge {output.merge_k} of {output.merge_n}")
+    elif output.merge:
+        shown.append("merge all" if output.merge == pb.MERGE_ALL else "merge first")
     return shown
 
 

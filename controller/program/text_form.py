@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 from controller.program.graph import port_name
 from controller.program.layout import lay_out
 from controller.program.values import ESCAPES, RATES, SIZES, TIMES
-from controller.program.words import CLASSES, POLICIES, TRANSPORTS, spelled
+from controller.program.words import CLASSES, ORDER_TOKENS, POLICIES, TRANSPORTS, spelled
 from dipronn.v1 import session_pb2 as pb
 
 _DIGITS = 60
@@ -76,6 +76,8 @@ def _output(output: pb.Output) -> str:
         clauses.append(f"merge {output.merge_k} of {output.merge_n}")
     elif output.merge:
         clauses.append("merge all" if output.merge == pb.MERGE_ALL else "merge first")
+    if output.token:
+        clauses.append(f"by {spelled(ORDER_TOKENS, output.token)}")
     return " ".join(clauses) + ";"
 
 

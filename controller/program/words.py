@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dipronn.v1 import session_pb2 as pb
 
 TRANSPORTS = {"udp": pb.TRANSPORT_UDP, "artp": pb.TRANSPORT_ARTP}
+ORDER_TOKENS = {"rtp": pb.ORDER_TOKEN_RTP, "artp": pb.ORDER_TOKEN_ARTP}
 POLICIES = {
     "round_robin": pb.POLICY_ROUND_ROBIN,
     "duplicate": pb.POLICY_DUPLICATE,

@@ -17,6 +17,7 @@ from ipaddress import ip_address, ip_network
 from controller.program.graph import channel_name, port_name
 from controller.steering import addressing, compile_artp, slots
 from controller.steering.branch import Branch, Member
+from controller.steering.compile_order import by_sequencer, order_entrance, sequencer_of
 from controller.steering.deployment import NOWHERE, Deployment, NodeUnit, PlacedInstance
 from controller.steering.identifiers import Identifiers
 from controller.steering.model import (
@@ -46,6 +47,7 @@ from controller.steering.model import (
     Target,
     TargetKind,
 )
+from dipronn.v1 import order_pb2
 from dipronn.v1 import session_pb2 as pb
 
 _NO_MAC = Mac(bytes(6))
@@ -56,11 +58,13 @@ class Compiled:
     """``counted``: the numbers of the channels whose packets are those of a named channel, on any unit.
 
     ``used``: kinds and keys of the numbers in the rows; others of the session may be given back.
+    ``sequencers``: by unit.
     """
 
     tables: Mapping[str, Tables]
     counted: Mapping[str, frozenset[int]]
     used: frozenset[tuple[str, str]]
+    sequencers: Mapping[str, order_pb2.Sequencer]
 
 
 def compile_machines(deployment: Deployment) -> dict[str, Tables]:
@@ -83,6 +87,7 @@ def compile_session(deployment: Deployment, identifiers: Identifiers) -> Compile
         {unit: compiler.tables[unit] for unit in used},
         {name: frozenset(numbers) for name, numbers in compiler.counted.items()},
         frozenset(compiler.used),
+        {unit: told for unit in used if (told := sequencer_of(deployment, unit))},
     )
 
 
@@ -187,13 +192,15 @@ class Compiler:
             member = self.receiver_member(exit_.unit, output.name, receiver)
             branches.append(Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
         target = self.fork(exit_.unit, f"output {output.name}", branches)
-        if self.unit(exit_.unit).on_node_network:
+        if exit_.ordered:
+            order_entrance(self, output.name, exit_)
+        if self.unit(exit_.unit).on_node_network or exit_.ordered:
             if self.output_speaks_artp(output.name):
                 row = Artp(
                     target, control=target, override=compile_artp.override(self, exit_.unit, output.name)
                 )
                 target = compile_artp.artp_target(self, exit_.unit, f"output {output.name}", row)
-            tables.flow[FlowKey(UDP, exit_.internal)] = Flow(target, LinkScope.NODE)
+            tables.flow[FlowKey(UDP, exit_.ordered or exit_.internal)] = Flow(target, LinkScope.NODE)
         feeding = self.feeding(output.name)
         if feeding:
             members = [self.instance_member(exit_.unit, instance, port) for instance, port in feeding]
@@ -292,6 +299,10 @@ class Compiler:
             channel = self.number("channel", name)
             counted.add(channel)
             return [Branch(channel, Selector.ZERO, (Slot(number),))]
+        if exit_.ordered:
+            branch = by_sequencer(self, unit, output, name)
+            counted.add(branch.channel)
+            return [branch]
         branches = []
         declared = next(one for one in self.deployment.program.outputs if one.name == output)
         for receiver in map(_socket, declared.receivers):

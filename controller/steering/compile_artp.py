@@ -153,7 +153,10 @@ def named(
 def _override_here(compiler: Compiler, unit: str, source: Source) -> Override | None:
     """Of a port whose only line leads to an output that leaves by this very unit."""
     (line, *more) = compiler.lines[source]
-    if more or line.destination.program or compiler.deployment.exits[line.destination.name].unit != unit:
+    if more or line.destination.program:
+        return None
+    exit_ = compiler.deployment.exits[line.destination.name]
+    if exit_.unit != unit or exit_.ordered:  # behind the sequencer they are read
         return None
     return override(compiler, unit, line.destination.name)
 

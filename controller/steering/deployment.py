@@ -98,11 +98,15 @@ class Entrance:
 
 @dataclass(frozen=True)
 class Exit:
-    """Where a session output leaves: other units send to ``internal``, receivers see ``public``."""
+    """Where a session output leaves: other units send to ``internal``, receivers see ``public``.
+
+    ``ordered``: where packets go on that a sequencer has put in order; None where nobody asks for it.
+    """
 
     unit: str
     internal: Socket
     public: Socket
+    ordered: Socket | None = None
 
 
 @dataclass(frozen=True)

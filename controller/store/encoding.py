@@ -26,7 +26,8 @@ def encode(record: SessionRecord) -> tuple[bytes, str]:
         "instances": [asdict(instance) for instance in record.instances],
         "entrances": {name: [one.unit, _socket(one.socket)] for name, one in record.entrances.items()},
         "exits": {
-            name: [one.unit, _socket(one.internal), _socket(one.public)] for name, one in record.exits.items()
+            name: [one.unit, *(_socket(each) for each in (one.internal, one.public, one.ordered) if each)]
+            for name, one in record.exits.items()
         },
         "bundles": {name: sha256.hex() for name, sha256 in record.bundles.items()},
         "images": {name: [one.kind, one.sha256.hex(), one.size] for name, one in record.images.items()},
@@ -42,10 +43,7 @@ def decode(number: int, program: bytes, detail: str) -> SessionRecord:
         version=read["version"],
         instances=[InstanceRecord(**instance) for instance in read["instances"]],
         entrances={name: Entrance(unit, _read(socket)) for name, (unit, socket) in read["entrances"].items()},
-        exits={
-            name: Exit(unit, _read(internal), _read(public))
-            for name, (unit, internal, public) in read["exits"].items()
-        },
+        exits={name: Exit(unit, *map(_read, sockets)) for name, (unit, *sockets) in read["exits"].items()},
         bundles={name: bytes.fromhex(sha256) for name, sha256 in read["bundles"].items()},
         phase=Phase(read["phase"]),
         generation=read["generation"],

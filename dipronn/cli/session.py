@@ -10,6 +10,7 @@ import typer
 
 from dipronn.cli import frames
 from dipronn.cli.offers import show_offer
+from dipronn.cli.orders import show_orders
 from dipronn.cli.output import write, write_json, write_json_line, write_table
 from dipronn.cli.program import File, is_json, read
 from dipronn.cli.target import Target
@@ -237,6 +238,9 @@ def _show(session: pb.Session) -> None:
         ("channel", "packets", "bytes"),
         ((one.channel, str(one.packets), str(one.bytes)) for one in session.channels),
     )
+    if session.orders:
+        write("")
+        show_orders(session)
 
 
 def _state(session: pb.Session) -> str:

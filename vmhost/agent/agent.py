@@ -38,6 +38,8 @@ from vmhost.agent.plan import Machine, SliceState, plan
 from vmhost.agent.reports import description, program_report, vm_report
 from vmhost.agent.resources import measure_resources
 from vmhost.agent.store import Store
+from vmhost.order import messages
+from vmhost.order.sequencers import Sequencers
 from vmhost.vm.rundir import Process
 from vmhost.vm.spec import DriverEvent, ProgramExit, ProgramStarted, VmChanged, VmDriver, VmInfo, VmState
 
@@ -59,6 +61,7 @@ class Agent:
         program: SteeringProgram,
         driver: VmDriver | None,
         open_tap: OpenTapFor = open_machine_tap,
+        sequencers: Sequencers | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -67,7 +70,10 @@ class Agent:
         self._membership = Membership(config.control, self._greeting, self._order)
         self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
         self._names = Names(store, lambda report: self._report(name=report))
-        self._host = Host(program, driver, self._bundles, self._names, open_tap, self._report_counts)
+        self._sequencers = sequencers or Sequencers(config.state, config.pins, config.cache)
+        self._host = Host(
+            program, driver, self._bundles, self._names, self._sequencers, open_tap, self._report_counts
+        )
         self._meter = Meter(driver, config.state)
         self._destinations = Destinations(program)
         self._receivers = Receivers(
@@ -118,15 +124,19 @@ class Agent:
             except DipronnError as error:
                 _log.error("a stored slice makes no sense here", session=session, error=str(error))
         machines = await self._driver.adopt() if self._driver else ()
+        sequencers = {one.session: one for one in await asyncio.to_thread(self._sequencers.adopt)}
         self._destinations.forget_all()
         rows, nobody = attribute(self._program.rows(), desired)
         adopted = [self._adopted(info, desired) for info in machines]
         for session in desired:
             mine = {each.spec.name: each for each in adopted if each.session == session}
-            self._held[session] = HeldSlice(self._host, SliceState(machines=mine, rows=rows[session]))
+            found = SliceState(machines=mine, rows=rows[session], sequencer=sequencers.pop(session, None))
+            self._held[session] = HeldSlice(self._host, found)
         strangers = {each.spec.name: each for each in adopted if each.session not in desired}
         residue = HeldSlice(self._host, SliceState(machines=strangers, rows=nobody))
         await converge(plan(SliceState(), residue.state), residue)
+        for sequencer in sequencers.values():
+            await asyncio.to_thread(self._sequencers.stop, sequencer.session, sequencer.device)
         for session, state in desired.items():
             try:
                 held = self._held[session]
@@ -284,6 +294,8 @@ class Agent:
             self._report_counts()
             self._meter.keep()
             self._tell_drops()
+            for session in await asyncio.to_thread(self._sequencers.revive):
+                _log.warning("a sequencer died and was started again", session=session)
             if not self._beacon.beats():
                 _log.warning("the unit's beacon was killed and is started again")
                 try:
@@ -321,8 +333,13 @@ class Agent:
         )
 
     def _report_counts(self) -> None:
-        self._report(counters=counters_report(self._program.counters()))
+        self._report(counters=self._counters())
         self._report(usage=self._meter.read())
+
+    def _counters(self) -> unit_pb2.UnitCounters:
+        counters = counters_report(self._program.counters())
+        counters.sequencers.extend(messages.reports(self._sequencers.counts()))
+        return counters
 
     def _greeting(self) -> list[unit_pb2.UnitReport]:
         """What a membership begins with: Hello, and what it has no place for."""
@@ -336,7 +353,7 @@ class Agent:
         return [
             unit_pb2.UnitReport(hello=self._hello()),
             *(unit_pb2.UnitReport(program=report) for report in ended),
-            unit_pb2.UnitReport(counters=counters_report(self._program.counters())),
+            unit_pb2.UnitReport(counters=self._counters()),
             unit_pb2.UnitReport(usage=self._meter.read()),
         ]
 
@@ -353,6 +370,7 @@ class Agent:
             held=[self._held_slice(slice_) for slice_ in self._slices.values()],
             version=version("dipronn"),
             beacon=self._beacon.identity,
+            keeps_order=True,
             unheld=self._driver.unheld() if self._driver else {},
         )
 

@@ -13,6 +13,7 @@ from dipronn.errors import InvalidSession
 from dipronn.unit.orders import BASE
 from dipronn.v1 import images_pb2, unit_pb2
 from vmhost.agent.plan import Machine, SliceState, device_of
+from vmhost.order.messages import ordered
 from vmhost.vm.spec import BootImage, BootKind, GuestProgram, VmSpec
 
 _KINDS = {
@@ -41,7 +42,9 @@ def desired_state(
     guests = {key.device for key, link in rows.link.items() if link.kind is LinkKind.GUEST}
     if strangers := guests - {machine.device for machine in machines}:
         raise InvalidSession(f"session {slice_.session}: {', '.join(sorted(strangers))}: links of no machine")
-    _check_devices(slice_.session, rows, {key.device for key in own_links} | guests)
+    sequencer = ordered(slice_.session, slice_.sequencer) if slice_.HasField("sequencer") else None
+    sequenced = {sequencer.device} if sequencer else set()
+    _check_devices(slice_.session, rows, {key.device for key in own_links} | guests | sequenced)
     by_name = {machine.spec.name: machine for machine in machines}
     if len(by_name) < len(machines) or len(guests) < len(machines):
         raise InvalidSession(f"session {slice_.session}: two machines share a name or a device")
@@ -50,6 +53,7 @@ def desired_state(
         attached={key.device for key, link in rows.link.items() if link.kind is not LinkKind.FORK},
         serving=set(by_name),
         rows=rows,
+        sequencer=sequencer,
     )
 
 

@@ -27,12 +27,15 @@ from vmhost.agent.plan import (
     RowChange,
     ServeNames,
     SliceState,
+    StartSequencer,
     StartVm,
     Step,
+    StopSequencer,
     StopVm,
     deletions,
     rows_naming,
 )
+from vmhost.order.sequencers import Sequencers
 from vmhost.tap import Tap, open_tap
 from vmhost.vm.spec import VmDriver, VmState
 
@@ -68,6 +71,7 @@ class Host:
         driver: VmDriver | None,
         bundles: BundleCache,
         names: Names,
+        sequencers: Sequencers,
         open_tap: OpenTapFor = open_machine_tap,
         last_reading: Callable[[], None] = lambda: None,
     ) -> None:
@@ -76,6 +80,7 @@ class Host:
         self.open_tap = open_tap
         self.bundles = bundles
         self.names = names
+        self.sequencers = sequencers
         self.taps: dict[str, Tap] = {}
         self.addresses = AddressServers()
         self._driver = driver
@@ -131,6 +136,16 @@ class HeldSlice:
                 host.names.forget_machine(machine)
                 state.machines.pop(machine.spec.name, None)
                 self._close_tap(machine)
+            case StartSequencer(sequencer):
+                await asyncio.to_thread(host.sequencers.start, sequencer)
+                host.program.attach(sequencer.device)
+                state.attached.add(sequencer.device)
+                state.sequencer = sequencer
+            case StopSequencer(sequencer):
+                host.last_reading()
+                await asyncio.to_thread(host.sequencers.stop, sequencer.session, sequencer.device)
+                state.attached.discard(sequencer.device)
+                state.sequencer = None
             case ChangeRows(table, changes):
                 await self._change(table, changes)
 

@@ -3,7 +3,8 @@
 ``plan(desired, observed)`` compares two states of one slice. Steps are data; every step has an undo, and
 doing a step that is done already changes nothing, so a plan may be repeated after a crash.
 
-The order of steps: machines that are replaced go first, with the rows that name their taps; taps are opened
+The order of steps: machines and sequencers that are replaced go first, with the rows that name their devices;
+sequencers are started, taps are opened
 with XDP on them (a tap without a link row drops everything), units and links inserted; machines start; then
 endpoints, slots, channels, forks; then peers, flows and bindings, which flips traffic to the new rows. What
 is no longer wanted goes in the opposite order.
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.steering.model import BindingKey, Endpoint, LinkKey, Peer, Tables
+from vmhost.order.rules import Sequencer
 from vmhost.vm.spec import VmSpec
 
 GROUND = ("unit", "link")
@@ -58,13 +60,14 @@ class SliceState:
     """What a unit has, or is to have, for one session.
 
     ``attached``: devices with the steering program on them. ``serving``: machines whose taps have a name
-    server. Machines go by ``spec.name``.
+    server. Machines go by ``spec.name``. ``sequencer``: puts outputs in order, behind a device of its own.
     """
 
     machines: dict[str, Machine] = field(default_factory=dict)
     attached: set[str] = field(default_factory=set)
     serving: set[str] = field(default_factory=set)
     rows: Tables = field(default_factory=Tables)
+    sequencer: Sequencer | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,26 @@ class StopVm:
 
 
 @dataclass(frozen=True)
+class StartSequencer:
+    """Start a sequencer behind its device, with the steering program on that."""
+
+    sequencer: Sequencer
+
+    def undo(self) -> StopSequencer:
+        return StopSequencer(self.sequencer)
+
+
+@dataclass(frozen=True)
+class StopSequencer:
+    """End a sequencer and its device. What it holds is lost, what comes later starts anew."""
+
+    sequencer: Sequencer
+
+    def undo(self) -> StartSequencer:
+        return StartSequencer(self.sequencer)
+
+
+@dataclass(frozen=True)
 class RowChange:
     """``before`` and ``after`` are the row's value; None: no row."""
 
@@ -184,6 +207,8 @@ Step = (
     | EndNames
     | StartVm
     | StopVm
+    | StartSequencer
+    | StopSequencer
     | ChangeRows
 )
 
@@ -195,19 +220,26 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
     fresh_taps = {machine.device for machine in starting}
     taken = fresh_taps | {machine.spec.name for machine in starting}
     replaced = [machine for machine in stopping if {machine.device, machine.spec.name} & taken]
+    moving = desired.sequencer != observed.sequencer
+    begun = [desired.sequencer] if moving and desired.sequencer else []
+    ended_sequencer = [observed.sequencer] if moving and observed.sequencer else []
+    fresh = {one.device for one in begun}
     going = [machine for machine in stopping if machine not in replaced]
     # A tap that is opened again is another interface: rows that name it must be written anew.
-    outdated = rows_naming(observed.rows, fresh_taps | {machine.device for machine in replaced})
+    outdated = rows_naming(observed.rows, fresh_taps | fresh | {machine.device for machine in replaced})
     before = _without(observed.rows, outdated)
 
     steps: list[Step] = [FetchBundles(machine) for machine in starting]
     steps += deletions(outdated)
     for machine in replaced:
         steps += _end(machine, observed)
+    if begun:
+        steps += [StopSequencer(one) for one in ended_sequencer]
+    steps += [StartSequencer(one) for one in begun]
     steps += [OpenTap(machine) for machine in starting]
     steps += _put(GROUND, desired.rows, before)
     # Own links get their rows first and so lose nothing; adopted taps get the program's newest version.
-    steps += [Attach(device) for device in sorted(desired.attached - observed.attached - fresh_taps)]
+    steps += [Attach(device) for device in sorted(desired.attached - observed.attached - fresh_taps - fresh)]
     ended = {machine.spec.name for machine in replaced}
     for name, machine in desired.machines.items():
         if name in desired.serving - (observed.serving - ended):
@@ -219,7 +251,9 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
     steps += deletions(before, keep=desired.rows)
     for machine in going:
         steps += _end(machine, observed)
-    taps = fresh_taps | {machine.device for machine in stopping}
+    if not begun:
+        steps += [StopSequencer(one) for one in ended_sequencer]
+    taps = fresh_taps | {machine.device for machine in stopping} | {one.device for one in ended_sequencer}
     steps += [Detach(device) for device in sorted(observed.attached - desired.attached - taps)]
     return steps
 

@@ -1,4 +1,4 @@
-"""Takes a unit down: its agent, machines, taps, XDP programs, pins and files.
+"""Takes a unit down: its agent, machines, sequencers, taps, XDP programs, pins and files.
 
 Works from whatever state an agent left, any number of times.
 """
@@ -22,6 +22,7 @@ from vmhost.agent.links import interfaces
 from vmhost.agent.machines import cgroups
 from vmhost.agent.neighbours import NextHops
 from vmhost.agent.store import Store
+from vmhost.order import sequencers
 from vmhost.vm.rundir import RunDirectory
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ async def remove(config: AgentConfig) -> None:
         store.open()
         with store.lock():
             await _end_machines(config, store)
+            await asyncio.to_thread(sequencers.end_all, config.state, config.pins)
             await _forget_neighbours(config)
             await _detach(config, store)
             store.remove()

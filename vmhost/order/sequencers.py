@@ -83,9 +83,10 @@ class Sequencers:
         self._cache = cache
         self._held: dict[int, _Held] = {}
         self._lock = threading.Lock()
+        self._last: list[SequencerCounts] = []
 
     def adopt(self) -> list[Sequencer]:
-        """Those that an earlier agent started, running or not."""
+        """Those that an earlier agent started. One that does not run is started again, or left out."""
         for path in sorted(self._folder.glob("*.json")):
             try:
                 raw = json.loads(path.read_text())
@@ -94,7 +95,8 @@ class Sequencers:
                 self._held[held.spec.session] = held
             except (ValueError, TypeError, KeyError) as error:
                 set_aside(path, error)
-        return [held.spec for held in self._held.values()]
+        self.revive()
+        return [held.spec for held in self._held.values() if held.runs]
 
     def start(self, spec: Sequencer) -> None:
         """Have this sequencer run. Nothing happens when it does. Raises Unavailable."""
@@ -131,8 +133,13 @@ class Sequencers:
         return revived
 
     def counts(self) -> list[SequencerCounts]:
-        with self._lock:
-            return [self._counts(held) for held in self._held.values()]
+        """Of now; those of before while one is being started or stopped, which may take long."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._last = [self._counts(held) for held in self._held.values()]
+            finally:
+                self._lock.release()
+        return self._last
 
     def _start(self, held: _Held) -> None:
         spec = held.spec

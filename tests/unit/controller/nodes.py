@@ -12,7 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from controller.explain import Left, Way, follow, oracles
-from controller.program import check_text, family
+from controller.program import asks_for_order, check_text, family
 from controller.steering import addressing
 from controller.steering.compile import Compiled, compile_session
 from controller.steering.deployment import Deployment, Entrance, Exit, NodeLink, NodeUnit, PlacedInstance
@@ -59,7 +59,10 @@ def lay(text: str, units: Sequence[NodeUnit], places: Sequence[str], session: in
     }
     exits = {
         item.name: Exit(
-            last.name, _socket(last, False, version, 21000 + i), _socket(last, True, version, 21000 + i)
+            last.name,
+            _socket(last, False, version, 21000 + i),
+            _socket(last, True, version, 21000 + i),
+            _socket(last, False, version, 22000 + i) if asks_for_order(item) else None,
         )
         for i, item in enumerate(program.outputs)
     }

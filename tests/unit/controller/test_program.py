@@ -165,7 +165,6 @@ def test_what_is_not_run_yet_is_named() -> None:
     parsed = check_text(CONFERENCE)
     text = render_all(unsupported(parsed.program, parsed.places), "c.dpn", CONFERENCE)
     for what in (
-        "`order`",
         "variable number",
         "Phonepl",
         "control",
@@ -174,6 +173,33 @@ def test_what_is_not_run_yet_is_named() -> None:
     ):
         assert what in text
     assert unsupported(check_text(session()).program) == []
+
+
+@pytest.mark.req("A35")
+@pytest.mark.parametrize(
+    ("transport", "clauses", "refused"),
+    [
+        ("artp", "order window 5ms", ""),
+        ("artp", "order strict merge all", ""),
+        ("udp", "order window 5ms by rtp", ""),
+        ("udp", "merge 2 of 3 by rtp", ""),
+        ("udp", "order strict", "`order` (output `y`) of UDP packets without an order token (input `x`)"),
+        ("udp", "merge first", "`merge` (output `y`) of UDP packets without an order token (input `x`)"),
+        ("artp", "merge first", "`merge` (output `y`) that drops copies of ARTP"),
+    ],
+)
+def test_order_needs_a_token_in_every_packet(transport: str, clauses: str, refused: str) -> None:
+    text = session(input=f"input x : {transport};", output=f"output y to 192.0.2.1:1 {clauses};")
+    found = render_all(unsupported(check_text(text).program), "s.dpn", text)
+    assert refused in found if refused else not found
+
+
+def test_one_sequencer_serves_a_number_of_outputs() -> None:
+    outputs = "".join(f"output y{i} to 192.0.2.1:{i} order strict by rtp;" for i in range(1, 18))
+    lines = "".join(f"data p.o -> y{i};" for i in range(1, 18))
+    text = session(output=outputs, data=f"data x -> p.i; {lines}")
+    (found,) = unsupported(check_text(text).program)
+    assert "more than 16 outputs" in found.message and found.path == "outputs[16].order"
 
 
 def test_size_and_depth_are_bounded() -> None:

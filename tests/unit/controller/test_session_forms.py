@@ -51,6 +51,8 @@ def programs(draw: st.DrawFn) -> pb.Program:
     if output.merge == pb.MERGE_K_OF_N:
         output.merge_n = draw(st.integers(1, 65535))
         output.merge_k = draw(st.integers(1, output.merge_n))
+    if output.order or output.merge:
+        output.token = draw(st.sampled_from(pb.OrderToken.values()))
     program.vms.add(name="v", image=draw(_WORDS), needs=pb.Needs(cpu=1, memory_bytes=draw(_AMOUNTS)))
     before = pb.Port(name="x")
     for name in names:
