@@ -32,23 +32,29 @@
 
 #define OWN_HEADERS copy_t copy;
 #define OWN_METADATA \
-    bit<1> again;      /* comes for its backup */ \
-    bit<1> copied;     /* comes as a copy */ \
-    bit<1> correct;    /* has a UDP checksum, to be corrected */ \
-    bit<32> reason;    /* to be dropped; 0: none */ \
-    bit<1> dead;       /* its endpoint's unit */ \
-    bit<48> strange_mac; /* not ours */ \
-    bit<16> rest;      /* of the UDP checksum */ \
+    bit<8> visit;        /* why it comes */ \
+    bit<8> frame_fault;  /* what checks.p4 notes */ \
+    bit<8> ip_fault; \
+    bit<8> udp_fault; \
+    bit<8> sort; \
+    bit<48> strange_mac; /* difference from ours */ \
+    bit<1> strange; \
+    bit<1> stranger;     /* its source is not permitted */ \
+    bit<1> branchless;   /* of a fork without this branch, or of ARTP */ \
+    bit<8> way;          /* what becomes of it */ \
+    bit<8> reason;       /* to be dropped; 0: none */ \
+    bit<1> dead;         /* its endpoint's unit */ \
+    bit<1> summed;       /* has a UDP checksum */ \
+    bit<1> correct;      /* which is to be corrected */ \
+    bit<16> rest;        /* of the UDP checksum */ \
     bit<16> udp_room; \
-    bit<16> excess;    /* of its length over the MTU; before, an IPv6 packet's length */ \
-    bit<32> choice;    /* the selector's value */
+    bit<16> excess;      /* of its length over the MTU; before, its length */
 
 #include "../shared/drops.p4"
 
 // In front of a copy on its way from the traffic manager to the ingress pipeline again.
 header copy_t {
-    bit<7> padding;
-    bit<9> port;
+    bit<32> fork;
     bit<16> number;
 }
 
@@ -63,12 +69,38 @@ header resubmitted_t {
 #include "../shared/parser.p4"
 #include "../shared/sizes.p4"
 
+struct turn_t {
+    bit<32> next;
+}
+
 const bit<3> RESUBMIT = 1;
+
+// Why a packet comes. Only what comes first is looked up and judged; the others were.
+const bit<8> FIRST = 0;
+const bit<8> FOR_BACKUP = 1;
+const bit<8> AS_COPY = 2;
+
+// What a frame holds; as the parser leaves it, nothing.
+const bit<8> UDP_IPV4 = 1;
+const bit<8> UDP_IPV6 = 2;
+const bit<8> CUT_UDP = 3;
+const bit<8> OTHER_IP = 4;
+const bit<8> CUT_IP = 5;
+const bit<8> NEIGHBOURS = 6; // ARP and neighbour discovery
+const bit<8> NO_IP = 7;
+
+// What becomes of a packet; 0: it is dropped.
+const bit<8> TO_HOST = 1;
+const bit<8> CHOICE = 2; // a channel's endpoint
+const bit<8> GIVEN = 3;  // the endpoint of a packet that comes for its backup
+const bit<8> COPIES = 4;
+const bit<8> ANSWER = 5;
 
 parser SteeringParser(packet_in packet, out headers_t headers, out metadata_t meta,
                       out ingress_intrinsic_metadata_t intrinsic) {
     FrameParser() frame;
     resubmitted_t resubmitted;
+    copy_t copied;
 
     state start {
         meta.vlan = 0;
@@ -78,13 +110,27 @@ parser SteeringParser(packet_in packet, out headers_t headers, out metadata_t me
         meta.ipv4_error = 0;
         meta.rest = 0;
         meta.sources = 0;
-        meta.fork = 0;
         meta.backup = 0;
         meta.answered = 0;
         meta.index = 0;
         meta.unit = 0;
         meta.correct = 0;
+        meta.frame_fault = 0;
+        meta.ip_fault = 0;
+        meta.udp_fault = 0;
+        meta.strange = 0;
+        meta.stranger = 0;
+        meta.branchless = 0;
+        meta.way = 0;
         meta.reason = 0;
+        meta.link_kind = 0;
+        meta.artp = 0;
+        meta.fork = 0;
+        meta.endpoint = 0;
+        meta.copy = 0;
+        meta.visit = FIRST;
+        meta.summed = 0;
+        meta.found.copies = 1;
         meta.dead = 0;
         meta.mtu = 0;
         packet.extract(intrinsic);
@@ -100,7 +146,7 @@ parser SteeringParser(packet_in packet, out headers_t headers, out metadata_t me
     state for_backup {
         packet.extract(resubmitted);
         meta.endpoint = resubmitted.endpoint;
-        meta.again = 1;
+        meta.visit = FOR_BACKUP;
         transition read;
     }
 
@@ -112,9 +158,10 @@ parser SteeringParser(packet_in packet, out headers_t headers, out metadata_t me
 
     state copy {
         packet.advance(PORT_METADATA_SIZE);
-        packet.extract(headers.copy);
-        meta.copy = headers.copy.number;
-        meta.copied = 1;
+        packet.extract(copied);
+        meta.fork = copied.fork;
+        meta.copy = copied.number;
+        meta.visit = AS_COPY;
         transition read;
     }
 
@@ -135,168 +182,90 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
                  inout ingress_intrinsic_metadata_for_deparser_t to_deparser,
                  inout ingress_intrinsic_metadata_for_tm_t to_traffic_manager) {
     Counter<bit<64>, bit<1>>(1, CounterType_t.PACKETS) received;
-    Counter<bit<64>, bit<32>>(DROP_SIZE, CounterType_t.PACKETS) drops;
+    Counter<bit<64>, bit<8>>(DROP_SIZE, CounterType_t.PACKETS) drops;
     Counter<bit<64>, bit<16>>(FORK_BRANCHES, CounterType_t.PACKETS) forked;
     Counter<bit<64>, bit<1>>(1, CounterType_t.PACKETS) sent;
     Counter<bit<64>, bit<1>>(1, CounterType_t.PACKETS) to_host;
     DirectCounter<bit<64>>(CounterType_t.PACKETS_AND_BYTES) channel_counter;
-    Register<bit<32>, bit<16>>(GROUP_SIZE) turns;
-    RegisterAction<bit<32>, bit<16>, bit<32>>(turns) turn = {
-        void apply(inout bit<32> next, out bit<32> result) {
-            result = next;
-            next = next + 1;
+    Register<turn_t, bit<16>>(GROUP_SIZE) turns;
+    RegisterAction<turn_t, bit<16>, bit<32>>(turns) turn = {
+        void apply(inout turn_t cell, out bit<32> index) {
+            index = cell.next & meta.found.mask;
+            cell.next = cell.next + 1;
         }
     };
     Hash<bit<32>>(HashAlgorithm_t.CRC32) hash_ipv4;
     Hash<bit<32>>(HashAlgorithm_t.CRC32) hash_ipv6;
 
 #include "../shared/tables.p4"
+#include "checks.p4"
 
-    action refuse(drop_t reason) {
-        meta.reason = reason;
-    }
-
-    action pass_to_host() {
-        headers.packet_in.setValid();
-        headers.packet_in.padding = 0;
-        headers.packet_in.ingress_port = meta.port;
-        to_traffic_manager.ucast_egress_port = CONTROLLER_PORT;
-    }
-
-    // [8, 9] In the order of docs/steering.md. A frame's length is not known in ingress.
-    table check_ipv4 {
-        key = {
-            headers.ipv4.version: ternary;
-            headers.ipv4.header_words: ternary;
-            headers.ipv4.length: ternary;
-            meta.ipv4_error: ternary;
-            headers.ipv4.more_fragments: ternary;
-            headers.ipv4.offset: ternary;
-            headers.ipv4.source: ternary;
-        }
-        actions = { refuse; NoAction; }
-        const default_action = refuse(MALFORMED_IP);
-        const entries = {
-            (4, 0 &&& 0xc, _, _, _, _, _): refuse(MALFORMED_IP);
-            (4, 4, _, _, _, _, _): refuse(MALFORMED_IP);
-            (4, _, 0 &&& 0xfff0, _, _, _, _): refuse(MALFORMED_IP);
-            (4, _, 0x10 &&& 0xfffc, _, _, _, _): refuse(MALFORMED_IP);
-            (4, 5, _, 1, _, _, _): refuse(BAD_IP_CHECKSUM);
-            (4, 5, _, _, 1, _, _): refuse(IP_FRAGMENT);
-            (4, 5, _, _, 0, 0, 0 &&& 0xff000000): refuse(BAD_ADDRESS);
-            (4, 5, _, _, 0, 0, 0x7f000000 &&& 0xff000000): refuse(BAD_ADDRESS);
-            (4, 5, _, _, 0, 0, 0xe0000000 &&& 0xe0000000): refuse(BAD_ADDRESS);
-            (4, 5, _, _, 0, 0, _): NoAction();
-            (4, 5, _, _, _, _, _): refuse(IP_FRAGMENT);
-            (4, _, _, _, _, _, _): refuse(IP_OPTIONS);
-        }
-        size = 16;
-    }
-
-    table check_ipv6 {
-        key = {
-            headers.ipv6.version: ternary;
-            meta.ipv6_extension: ternary;
-            headers.ipv6.protocol: ternary;
-            headers.ipv6.source: ternary;
-        }
-        actions = { refuse; NoAction; }
-        const default_action = refuse(MALFORMED_IP);
-        const entries = {
-            (6, 1, _, _): refuse(IPV6_EXTENSION);
-            (6, _, PROTOCOL_ICMPV6, 0): NoAction();
-            (6, _, _, 0): refuse(BAD_ADDRESS);
-            (6, _, _, 1): refuse(BAD_ADDRESS);
-            (6, _, _, 0xff000000000000000000000000000000 &&& 0xff000000000000000000000000000000): refuse(BAD_ADDRESS);
-            (6, _, _, _): NoAction();
-        }
-        size = 8;
-    }
-
-    // [4] A gateway compares no more than 4 bytes, so these are tables.
-    table check_mac {
-        key = {
-            headers.ethernet.destination: ternary;
-            meta.strange_mac: ternary;
-        }
-        actions = { refuse; NoAction; }
-        const default_action = refuse(NOT_FOR_US);
-        const entries = {
-            (0x010000000000 &&& 0x010000000000, _): NoAction();
-            (_, 0): NoAction();
-        }
-        size = 2;
-    }
-
-    // [14]
-    table check_source {
-        key = { meta.found.network: ternary; }
-        actions = { refuse; NoAction; }
-        const default_action = refuse(SOURCE_REFUSED);
-        const entries = {
-            0: NoAction();
-        }
-        size = 1;
-    }
-
-    table check_source6 {
-        key = { meta.found.network6: ternary; }
-        actions = { refuse; NoAction; }
-        const default_action = refuse(SOURCE_REFUSED);
-        const entries = {
-            0: NoAction();
-        }
-        size = 1;
-    }
-
-    action take_turn() {
-        meta.choice = turn.execute((bit<16>)meta.group);
-    }
-
-    action choose_by_hash_ipv4() {
-        meta.choice = hash_ipv4.get({ headers.ipv4.source, headers.ipv4.destination, headers.ipv4.protocol,
-                                      headers.udp.source, headers.udp.destination });
-    }
-
-    action choose_by_hash_ipv6() {
-        meta.choice = hash_ipv6.get({ headers.ipv6.source, headers.ipv6.destination, headers.ipv6.protocol,
-                                      headers.udp.source, headers.udp.destination });
-    }
-
-    action multiply() {
-        forked.count(meta.found.copies);
-        to_traffic_manager.mcast_grp_a = meta.found.copies;
-        headers.copy.setValid();
-        headers.copy.padding = 0;
-        headers.copy.port = meta.port;
-        headers.copy.number = 0;
-    }
-
-    action resubmit_for_backup() {
-        to_deparser.resubmit_type = RESUBMIT;
+    action receive() {
+        received.count(0);
     }
 
     action measure_ipv4() {
         meta.udp_room = headers.ipv4.length - 20;
+        meta.excess = headers.ipv4.length;
     }
 
     action measure_ipv6() {
-        meta.excess = headers.ipv6.length |+| 40;
         meta.udp_room = headers.ipv6.length;
+        meta.excess = headers.ipv6.length |+| 40;
     }
 
     action subtract_room() {
         meta.udp_room = meta.udp_room - headers.udp.length;
     }
 
-    action rewrite_ipv4() {
-        headers.ipv4.ttl = headers.ipv4.ttl - 1;
-        meta.excess = headers.ipv4.length |-| meta.mtu;
+    action sum_is_there() {
+        meta.summed = 1;
     }
 
-    action rewrite_ipv6() {
-        headers.ipv6.ttl = headers.ipv6.ttl - 1;
+    action hash_of_ipv4() {
+        meta.five_tuple = hash_ipv4.get({ headers.ipv4.source, headers.ipv4.destination, headers.ipv4.protocol,
+                                          headers.udp.source, headers.udp.destination });
+    }
+
+    action hash_of_ipv6() {
+        meta.five_tuple = hash_ipv6.get({ headers.ipv6.source, headers.ipv6.destination, headers.ipv6.protocol,
+                                          headers.udp.source, headers.udp.destination });
+    }
+
+    action compare_mac() {
+        meta.strange_mac = headers.ethernet.destination ^ meta.link_mac;
+    }
+
+    action note_stranger() {
+        meta.stranger = 1;
+    }
+
+    action note_branchless() {
+        meta.branchless = 1;
+    }
+
+    action multiply() {
+        forked.count(meta.found.copies);
+        to_traffic_manager.mcast_grp_a = meta.found.copies;
+        headers.copy.setValid();
+        headers.copy.fork = meta.fork;
+        headers.copy.number = 0;
+    }
+
+    action take_turn() {
+        meta.index = turn.execute((bit<16>)meta.group);
+    }
+
+    action mask_hash() {
+        meta.index = meta.five_tuple & meta.found.mask;
+    }
+
+    action measure_excess() {
         meta.excess = meta.excess |-| meta.mtu;
+    }
+
+    action note_dead() {
+        meta.dead = 1;
     }
 
     action write_source_ipv4() {
@@ -309,24 +278,39 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
         headers.udp.source = meta.new_source_port;
     }
 
-    action leave() {
-        sent.count(0);
+    action rewrite() {
         headers.udp.destination = meta.new_destination_port;
         headers.ethernet.destination = meta.found.out_destination_mac;
         headers.ethernet.source = meta.found.out_source_mac;
     }
 
-    action receive() {
-        received.count(0);
+    action tag(bit<16> type) {
+        headers.vlan.setValid();
+        headers.vlan.priority = 0;
+        headers.vlan.drop_eligible = 0;
+        headers.vlan.id = meta.found.out_vlan;
+        headers.vlan.type = type;
+        headers.ethernet.type = TYPE_VLAN;
     }
 
-    action count_to_host() {
-        to_host.count(0);
+    action untag(bit<16> type) {
+        headers.ethernet.type = type;
+        headers.vlan.setInvalid();
     }
 
-    action restore_port() {
-        meta.port = headers.copy.port;
-        headers.copy.setInvalid();
+    table tagging {
+        key = {
+            meta.found.out_vlan: ternary;
+            headers.ipv4.isValid(): ternary;
+        }
+        actions = { tag; untag; }
+        const default_action = tag(TYPE_IPV6);
+        const entries = {
+            (0, true): untag(TYPE_IPV4);
+            (0, false): untag(TYPE_IPV6);
+            (_, true): tag(TYPE_IPV4);
+        }
+        size = 4;
     }
 
     action count_drop() {
@@ -334,34 +318,8 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
         to_deparser.drop_ctl = 1;
     }
 
-    action compare_mac() {
-        meta.strange_mac = headers.ethernet.destination ^ meta.link_mac;
-    }
-
-    action compare_network() {
-        meta.found.network = meta.found.network ^ meta.found.permitted;
-    }
-
-    action compare_network6() {
-        meta.found.network6 = meta.found.network6 ^ meta.found.permitted6;
-    }
-
-    action mask_choice() {
-        meta.index = meta.choice & meta.found.mask;
-    }
-
-    action tag() {
-        headers.vlan.setValid();
-        headers.vlan.priority = 0;
-        headers.vlan.drop_eligible = 0;
-        headers.vlan.id = meta.found.out_vlan;
-        headers.vlan.type = headers.ethernet.type;
-        headers.ethernet.type = TYPE_VLAN;
-    }
-
-    action untag() {
-        headers.ethernet.type = headers.vlan.type;
-        headers.vlan.setInvalid();
+    action count_to_host() {
+        to_host.count(0);
     }
 
     apply {
@@ -369,160 +327,90 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
             to_traffic_manager.ucast_egress_port = headers.packet_out.egress_port;
             headers.packet_out.setInvalid();
         } else {
-            // 1. Frame
-            if (meta.again == 0 && meta.copied == 0) { receive(); }
-            if (meta.copied == 1) { restore_port(); }
-            bool linked = link.apply().hit;
+            // 1 to 5
+            if (meta.visit == FIRST) { receive(); }
+            link.apply();
             compare_mac();
-            if (!headers.ethernet.isValid()) {
-                refuse(MALFORMED_ETHERNET);
-            } else if (meta.double_tagged == 1) {
-                refuse(DOUBLE_TAGGED);
-            } else if (!linked) {
-                refuse(NO_LINK);
-            } else {
-                check_mac.apply();
-            }
-            if (meta.reason == 0) {
-                if (headers.ipv4.isValid()) {
-                    measure_ipv4();
-                    check_ipv4.apply();
-                } else if (headers.ipv6.isValid()) {
-                    measure_ipv6();
-                    check_ipv6.apply();
-                }
-            }
-            subtract_room();
-            // 3 to 5. UDP over IP, or the host's
-            bool steered = false;
-            if (meta.reason == 0) {
-                if (!headers.ipv4.isValid() && !headers.ipv6.isValid()) {
-                    if (headers.ethernet.type == TYPE_IPV4 || headers.ethernet.type == TYPE_IPV6) {
-                        refuse(MALFORMED_IP);
-                    } else if (headers.ethernet.type != TYPE_ARP && meta.found.unmatched == UNMATCHED_DROP) {
-                        refuse(NOT_IP);
-                    } else {
-                        pass_to_host();
-                    }
-                } else if (!headers.udp.isValid()) {
-                    if ((headers.ipv4.isValid() && headers.ipv4.protocol == PROTOCOL_UDP)
-                        || (headers.ipv6.isValid() && headers.ipv6.protocol == PROTOCOL_UDP)) {
-                        refuse(MALFORMED_UDP);
-                    } else if (meta.found.unmatched == UNMATCHED_DROP) {
-                        refuse(NO_FLOW);
-                    } else {
-                        pass_to_host();
-                    }
-                } else if (meta.udp_room != 0) {
-                    refuse(MALFORMED_UDP);
-                } else if (headers.ipv6.isValid() && headers.udp.checksum == 0) {
-                    refuse(UDP6_ZERO_CHECKSUM);
-                } else {
-                    steered = true;
-                }
-            }
-            if (steered) {
-                if (headers.ipv4.isValid()) {
+            check_mac.apply();
+            check_frame.apply();
+            check_udp.apply();
+            if (headers.udp.checksum != 0) { sum_is_there(); }
+            if (headers.ipv4.isValid()) {
+                check_ipv4.apply();
+                measure_ipv4();
+                hash_of_ipv4();
+                if (meta.visit == FIRST) {
                     flow_wild.apply();
                     if (meta.sources != SOURCES_ALL) { flow.apply(); }
                     if (meta.sources == 0 && meta.link_kind == LINK_NODE) { peer.apply(); }
-                    compare_network();
-                } else {
+                }
+                if (meta.found.network != meta.found.permitted) { note_stranger(); }
+            } else if (headers.ipv6.isValid()) {
+                check_ipv6.apply();
+                check_neighbours.apply();
+                measure_ipv6();
+                hash_of_ipv6();
+                if (meta.visit == FIRST) {
                     flow6_wild.apply();
                     if (meta.sources != SOURCES_ALL) { flow6.apply(); }
                     if (meta.sources == 0 && meta.link_kind == LINK_NODE) { peer6.apply(); }
-                    compare_network6();
                 }
-                if (meta.sources != 0) {
-                    if ((meta.link_kind == LINK_OUTSIDE && meta.found.links & 2 == 0)
-                        || (meta.link_kind == LINK_NODE && meta.found.links & 4 == 0)) {
-                        refuse(WRONG_LINK);
-                    } else if (headers.ipv4.isValid()) {
-                        check_source.apply();
-                    } else {
-                        check_source6.apply();
+                if (meta.found.network6[127:96] != meta.found.permitted6[127:96]) {
+                    note_stranger();
+                } else if (meta.found.network6[95:64] != meta.found.permitted6[95:64]) {
+                    note_stranger();
+                } else if (meta.found.network6[63:32] != meta.found.permitted6[63:32]) {
+                    note_stranger();
+                } else if (meta.found.network6[31:0] != meta.found.permitted6[31:0]) {
+                    note_stranger();
+                }
+            }
+            subtract_room();
+            // No ARTP here: the driver lets no such flow come.
+            if (meta.artp != 0) {
+                note_branchless();
+            } else if (meta.fork != 0) {
+                if (fork.apply().miss) { note_branchless(); }
+            }
+            judge.apply();
+            if (meta.way == COPIES) {
+                multiply();
+            } else if (meta.way == CHOICE) {
+                // 7. Channel
+                if (channel.apply().miss) {
+                    refuse(NO_RULE);
+                } else if (meta.endpoint == 0) {
+                    if (meta.found.selector == SELECTOR_COUNTER) {
+                        take_turn();
+                    } else if (meta.found.selector == SELECTOR_HASH) {
+                        mask_hash();
                     }
-                } else if (meta.answered == 0) {
-                    if (meta.found.unmatched == UNMATCHED_DROP) {
-                        refuse(NO_FLOW);
-                    } else if (meta.found.unmatched == UNMATCHED_REQUEST) {
-                        refuse(REQUESTED);
-                    } else {
-                        pass_to_host();
-                        steered = false;
+                    if (slot.apply().miss) {
+                        if (meta.found.selector == SELECTOR_INSTANCE) {
+                            refuse(NO_SUCH_INSTANCE);
+                        } else {
+                            refuse(NO_RULE);
+                        }
                     }
                 }
             }
-            if (steered && meta.reason == 0 && meta.answered == 0) {
-                // 6. Target
-                if (meta.again == 0) {
-                    if (meta.fork != 0) {
-                        if (fork.apply().miss) {
-                            refuse(NO_RULE);
-                        } else if (meta.copied == 0 && meta.found.copies != 1) {
-                            multiply();
-                            steered = false;
-                        }
-                    }
-                    // 7. Channel
-                    if (steered && meta.reason == 0) {
-                        if (channel.apply().miss) { refuse(NO_RULE); }
-                        if (meta.endpoint == 0) {
-                            if (meta.found.selector == SELECTOR_COUNTER) {
-                                take_turn();
-                            } else if (meta.found.selector == SELECTOR_HASH) {
-                                if (headers.ipv4.isValid()) { choose_by_hash_ipv4(); } else { choose_by_hash_ipv6(); }
-                            }
-                            mask_choice();
-                            if (slot.apply().miss) {
-                                if (meta.found.selector == SELECTOR_INSTANCE) {
-                                    refuse(NO_SUCH_INSTANCE);
-                                } else {
-                                    refuse(NO_RULE);
-                                }
-                            }
-                        }
-                    }
-                }
-                if (steered && meta.reason == 0) {
+            if (meta.reason == 0) {
+                if (meta.way == CHOICE || meta.way == GIVEN) {
                     if (endpoint.apply().miss) { refuse(NO_RULE); }
                     if (meta.unit != 0) {
-                        if (unit.apply().miss) { meta.dead = 1; }
+                        switch (unit.apply().action_run) {
+                            dead: { note_dead(); }
+                        }
                     }
                 }
-            }
-            if (meta.dead == 1) {
-                if (meta.backup != 0) {
-                    resubmit_for_backup();
-                } else {
-                    refuse(NO_LIVE_ENDPOINT);
-                }
-                steered = false;
-            }
-            if (steered && meta.reason == 0) {
-                if (headers.ipv4.isValid()) {
-                    if (meta.found.out_ipv6 == 1) {
-                        refuse(FAMILY_MISMATCH);
-                    } else if (headers.ipv4.ttl == 0 || headers.ipv4.ttl == 1) {
-                        refuse(TTL_EXPIRED);
+                if (meta.way == CHOICE || meta.way == GIVEN || meta.way == ANSWER) {
+                    measure_excess();
+                    rewrite();
+                    if (meta.found.write_source == 1) {
+                        if (headers.ipv4.isValid()) { write_source_ipv4(); } else { write_source_ipv6(); }
                     }
-                    rewrite_ipv4();
-                    if (meta.found.write_source == 1) { write_source_ipv4(); }
-                } else {
-                    if (meta.found.out_ipv6 == 0) {
-                        refuse(FAMILY_MISMATCH);
-                    } else if (headers.ipv6.ttl == 0 || headers.ipv6.ttl == 1) {
-                        refuse(TTL_EXPIRED);
-                    }
-                    rewrite_ipv6();
-                    if (meta.found.write_source == 1) { write_source_ipv6(); }
-                }
-                if (meta.reason == 0 && meta.excess != 0) { refuse(TOO_BIG); }
-                if (meta.reason == 0) {
-                    if (headers.udp.checksum != 0) { meta.correct = 1; }
-                    if (headers.vlan.isValid()) { untag(); }
-                    if (meta.found.out_vlan != 0) { tag(); }
-                    leave();
+                    tagging.apply();
+                    if (meta.reason == 0) { conclude.apply(); }
                 }
             }
             if (meta.reason != 0) {
