@@ -20,7 +20,7 @@ from controller.proposal import Proposal
 from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.request import Request
 from controller.steering.compile import compile_session
-from controller.steering.deployment import Deployment, Entrance, Exit
+from controller.steering.deployment import Deployment, Entrance, Exit, control_ports
 from controller.steering.identifiers import Identifiers
 from controller.steering.model import Address, Socket
 from controller.units import Units, UnitState, node_unit
@@ -319,9 +319,11 @@ def _is_on_link(unit: UnitState, address: object) -> bool:
 
 def _with_any_ports(deployment: Deployment) -> Deployment:
     instances = tuple(
-        replace(
-            one, ports={port: number + 1 for number, port in enumerate(deployment.data_ports(one.program))}
-        )
+        replace(one, ports={port: number + 1 for number, port in enumerate(_ports(deployment, one.program))})
         for one in deployment.instances
     )
     return replace(deployment, instances=instances)
+
+
+def _ports(deployment: Deployment, program: str) -> list[str]:
+    return deployment.data_ports(program) + control_ports(deployment.program, program)

@@ -14,8 +14,10 @@ from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.registry import Registry
 from controller.session import LiveSession, is_registered
 from controller.slices import NODE_SESSION, node_slice
+from controller.steering.deployment import control_ports
 from controller.transports import ARTP, UDP, objection
 from controller.units import Units, UnitState
+from dipronn.v1 import session_pb2 as pb
 from dipronn.v1 import unit_pb2
 
 _log = structlog.get_logger(__name__)
@@ -158,7 +160,7 @@ class Reports:
         session, instance = found[0], _of(found[1], report.program)
         program = next((one for one in session.record.program.programs if one.name == report.program), None)
         name = f"{session.record.name}/{report.program}/{report.port}"
-        if not instance or not program or report.port not in [*program.inputs, *program.outputs]:
+        if not instance or not program or report.port not in _ports(session.record, program):
             _log.warning("a unit reports a foreign name", name=name, machine=report.vm)
             return
         ports, artp = dict(instance.ports), set(instance.artp) - {report.port}
@@ -184,3 +186,8 @@ class Reports:
 
 def _of(instances: list[InstanceRecord], program: str) -> InstanceRecord | None:
     return next((one for one in instances if one.program == program), None)
+
+
+def _ports(record: SessionRecord, program: pb.ActiveProgram) -> set[str]:
+    """The names that a program may register."""
+    return {*program.inputs, *program.outputs, *control_ports(record.program, program.name)}

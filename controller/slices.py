@@ -8,7 +8,7 @@ from hashlib import blake2s
 from controller.record import InstanceRecord, SessionRecord
 from controller.steering import addressing, wire
 from controller.steering.compile import Compiled, compile_machines
-from controller.steering.deployment import NodeUnit
+from controller.steering.deployment import NodeUnit, control_ports
 from controller.steering.model import Tables
 from controller.steering.node_rows import unit_rows
 from dipronn.v1 import images_pb2, session_pb2, unit_pb2
@@ -90,7 +90,7 @@ def _program(
         bundle_sha256=record.bundles[program.bundle] if program.bundle else b"",
         command=program.run,
         environment=_environment(record, program, instance),
-        inputs=program.inputs,
+        inputs=[*program.inputs, *_undeclared(record, program)],
         outputs=program.outputs,
     )
 
@@ -105,6 +105,12 @@ def _image(
     return unit_pb2.VmImage(
         kind=kind, format=format_, sha256=image.sha256, size=image.size, disk_bytes=instance.storage_bytes
     )
+
+
+def _undeclared(record: SessionRecord, program: session_pb2.ActiveProgram) -> list[str]:
+    """Ports that stand in `control` lines only."""
+    declared = {*program.inputs, *program.outputs}
+    return [port for port in control_ports(record.program, program.name) if port not in declared]
 
 
 def _environment(

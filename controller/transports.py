@@ -17,6 +17,9 @@ def objection(record: SessionRecord, instance: InstanceRecord, port: str, transp
         return "it was registered as artp, which a machine with several programs cannot speak"
     for line in record.program.channels:
         if line.kind != pb.CHANNEL_KIND_DATA:
+            ends = ((end.program, end.name) for end in (line.source, line.destination))
+            if transport != UDP and (instance.program, port) in ends:
+                return f"it was registered as {transport}, but control channels speak udp"
             continue
         if (line.destination.program, line.destination.name) == (instance.program, port):
             spoken, other = _spoken(record, line.source), line.source

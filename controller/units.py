@@ -264,6 +264,7 @@ def node_unit(stored: StoredUnit) -> NodeUnit:
             Mac(link.mac),
             tuple(ip_interface(address) for address in link.addresses),
             link.mtu or 1500,
+            link.control,
         )
         for link in stored.hello.links
     )

@@ -26,6 +26,8 @@ FORK_MTU = 3498
 """What a veth carries under XDP without fragments, less a VLAN tag."""
 GUEST_RATE = 200
 """Packets per second that a guest may send to the host, and at once."""
+CONTROL_RATES = ((2000, 200), (20000, 1000))
+"""Packets per second over the control network, and at once: of an instance, by a device."""
 _READY_FOR = 2.0
 """Seconds for which a device found ready is not asked again."""
 
@@ -104,6 +106,9 @@ class Attachment:
         config.tx = self._maps["tx"].info.id
         config.guest_interval = 1_000_000_000 // GUEST_RATE
         config.guest_burst = GUEST_RATE
+        for index, (rate, burst) in enumerate(CONTROL_RATES):
+            config.control_interval[index] = 1_000_000_000 // rate
+            config.control_burst[index] = burst
         if not self._trace:
             config.offset_ifindex, config.offset_net, ns, inum = member_offsets(
                 (("net_device", "ifindex"), ("net_device", "nd_net"), ("net", "ns"), ("ns_common", "inum"))

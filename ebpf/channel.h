@@ -86,6 +86,7 @@ static __always_inline int steer_channel(struct xdp_md *ctx, struct packet *p, v
     if (p->length > e->mtu) return -DROP_TOO_BIG;
     /* A copy is sent by the device that it was cloned for; rows that changed meanwhile do not move it. */
     if (egress && e->ifindex != ctx->egress_ifindex) return -DROP_NO_RULE;
+    if (e->kind == ENDPOINT_CONTROL && !control_token(p, e->ifindex, e->vlan)) return -DROP_CONTROL_RATE;
     if (p->wild) learn(p, data, ip, udp, e, family);
     struct hop hop = {
         .ifindex = e->ifindex,

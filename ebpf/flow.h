@@ -61,6 +61,7 @@ static __always_inline int missed(struct packet *p, void *ip, struct udphdr *udp
         f->peer = find_peer(ip, udp, family);
         if (f->peer) return FOUND;
     }
+    if (p->link->kind == CONTROL) return of_an_instance(ip, family) ? -DROP_NO_FLOW : to_host(p);
     return no_flow(p);
 }
 

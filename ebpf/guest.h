@@ -24,22 +24,25 @@ static __always_inline int link_local(const u32 *address) {
     return (address[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
-/* The token bucket, as the time at which it will be full again. Parallel senders of one guest may get a few
- * more. */
-static __always_inline int to_host_slowly(struct packet *p) {
-    u32 zero = 0;
-    struct config *c = config.lookup(&zero);
-    if (!c) return -DROP_GUEST_RATE;
-    struct link_key key = {.ifindex = p->ifindex, .vlan = p->vlan};
+/* A token bucket, as the time at which it will be full again. Parallel senders may get a few more. */
+static __always_inline int take_token(struct link_key *key, u64 interval, u64 burst) {
     u64 time = now(), full = time;
-    u64 *old = bucket.lookup(&key);
+    u64 *old = bucket.lookup(key);
     if (old && *old > time) full = *old;
-    if (full - time > (c->guest_burst - 1) * c->guest_interval) return -DROP_GUEST_RATE;
-    full += c->guest_interval;
+    if (full - time > (burst - 1) * interval) return 0;
+    full += interval;
     if (old)
         *old = full;
     else
-        bucket.update(&key, &full);
+        bucket.update(key, &full);
+    return 1;
+}
+
+static __always_inline int to_host_slowly(struct packet *p) {
+    u32 zero = 0;
+    struct config *c = config.lookup(&zero);
+    struct link_key key = {.ifindex = p->ifindex, .vlan = p->vlan};
+    if (!c || !take_token(&key, c->guest_interval, c->guest_burst)) return -DROP_GUEST_RATE;
     return to_host(p);
 }
 

@@ -184,6 +184,7 @@ class PeerRow(ctypes.Structure):
         ("source_port", u16),
         ("has_source", u8),
         ("artp", u8),
+        ("control", u64),
     ]
 
 
@@ -283,6 +284,8 @@ class Config(ctypes.Structure):
         ("offset_inum", u32),
         ("guest_interval", u64),
         ("guest_burst", u64),
+        ("control_interval", u64 * 2),
+        ("control_burst", u64 * 2),
     ]
 
 

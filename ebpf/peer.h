@@ -49,6 +49,7 @@ static __always_inline int answer(struct xdp_md *ctx, struct packet *p, void *ip
     }
     if (p->ttl <= 1) return -DROP_TTL_EXPIRED;
     if (p->length > row->mtu) return -DROP_TOO_BIG;
+    if (row->control && !control_token(p, row->ifindex, row->vlan)) return -DROP_CONTROL_RATE;
     struct hop hop = {
         .ifindex = row->ifindex,
         .vlan = row->vlan,

@@ -302,6 +302,7 @@ def _encode_peer_key(_: Devices, key: PeerKey) -> tuple[str, bytes]:
 
 def encode_peer(devices: Devices, key: PeerKey, row: Peer) -> Encoded:
     raw = layout.PeerRow(ifindex=devices.index(row.device), vlan=row.vlan, mtu=row.mtu, artp=row.artp)
+    raw.control = row.control
     _put(raw.source_mac, row.source_mac.octets)
     _put(raw.destination_mac, row.destination_mac.octets)
     if row.source is not None:
@@ -327,6 +328,7 @@ def decode_peer(devices: Devices, key: bytes, value: bytes, family: int) -> tupl
         source if raw.has_source else None,
         raw.mtu,
         bool(raw.artp),
+        bool(raw.control),
     )
 
 

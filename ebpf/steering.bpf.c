@@ -13,6 +13,7 @@
 #include "packet.h"
 #include "parse.h"
 #include "guest.h"
+#include "control.h"
 #include "rewrite.h"
 #include "artp.h"
 #include "peer.h"

@@ -39,13 +39,20 @@ enum drop {
     DROP_NO_NEXT_HOP,
     DROP_OWN_CONTROL,
     DROP_MULTICAST_LISTENER,
+    DROP_CONTROL_RATE,
 };
 #define DROPS 64 /* room to append */
 
-enum link_kind { OUTSIDE = 1, NODE, GUEST, FORK };
+enum link_kind { OUTSIDE = 1, NODE, GUEST, FORK, CONTROL };
 enum unmatched { UNMATCHED_DROP, UNMATCHED_HOST, UNMATCHED_REQUEST };
 enum selector { SELECT_ZERO, SELECT_COUNTER, SELECT_HASH, SELECT_DATAGRAM, SELECT_INSTANCE };
-enum endpoint_kind { ENDPOINT_GUEST = 1, ENDPOINT_KERNEL, ENDPOINT_NODE, ENDPOINT_RECEIVER };
+enum endpoint_kind {
+    ENDPOINT_GUEST = 1,
+    ENDPOINT_KERNEL,
+    ENDPOINT_NODE,
+    ENDPOINT_RECEIVER,
+    ENDPOINT_CONTROL
+};
 
 #define GUEST_ADDRESSES 4
 #define NAME_PORT 7070
@@ -192,6 +199,7 @@ struct peer_row {
     u16 source_port;
     u8 has_source;
     u8 artp;
+    u64 control; /* it leaves over the control network, at its rate */
 };
 
 /* A fork's rows are compiled into a plan; two numbers take turns (4 × fork, 4 × fork + 2), so that a change
@@ -304,8 +312,10 @@ struct config {
     u32 offset_ifindex;
     u32 offset_net;
     u32 offset_inum;
-    u64 guest_interval; /* ns per packet that a guest sends to the host */
-    u64 guest_burst;    /* packets */
+    u64 guest_interval;      /* ns per packet that a guest sends to the host */
+    u64 guest_burst;         /* packets */
+    u64 control_interval[2]; /* ns per packet over the control network: of a sender, of a device */
+    u64 control_burst[2];
 };
 
 struct crc_table {

@@ -31,9 +31,7 @@ def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
         yield from _program(f"programs[{index}]", active)
         if active.policy == pb.POLICY_CHOSEN and (why := _unchosen(program, active.name)):
             yield f"programs[{index}].policy", f"the policy `chosen` (program `{active.name}`) {why}", ""
-    for index, channel in enumerate(program.channels):
-        if channel.kind == pb.CHANNEL_KIND_CONTROL:
-            yield f"channels[{index}]", "control channels", ""
+    yield from _mixed(program)
     for index, quality in enumerate(program.qualities):
         what = f"quality of program `{quality.program}`"
         if quality.service_class == pb.SERVICE_CLASS_REALTIME:
@@ -94,6 +92,22 @@ def _leading_to(program: pb.Program, output: str) -> set[str]:
 def _node(port: pb.Port) -> tuple[str, str]:
     """A program, whichever port of it; or an input or output of the session."""
     return (port.program, "") if port.program else ("", port.name)
+
+
+def _mixed(program: pb.Program) -> Iterator[tuple[str, str, str]]:
+    """Ports that stand in lines of data and of control: the one is steered by policy, the other to all."""
+    data = {
+        (port.program, port.name)
+        for line in program.channels
+        if line.kind == pb.CHANNEL_KIND_DATA
+        for port in (line.source, line.destination)
+    }
+    for index, line in enumerate(program.channels):
+        for side in ("source", "destination"):
+            port = getattr(line, side)
+            if line.kind == pb.CHANNEL_KIND_CONTROL and (port.program, port.name) in data:
+                what = f"control over a port of data lines (`{port.program}.{port.name}`)"
+                yield f"channels[{index}].{side}", what, "give control a port of its own"
 
 
 def _lines(program: pb.Program) -> dict[tuple[str, str], list[pb.Port]]:

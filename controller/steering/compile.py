@@ -15,7 +15,7 @@ from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 
 from controller.program.graph import channel_name, port_name
-from controller.steering import addressing, compile_artp, slots
+from controller.steering import addressing, compile_artp, compile_control, slots
 from controller.steering.branch import Branch, Member
 from controller.steering.compile_order import by_sequencer, order_entrance, sequencer_of
 from controller.steering.deployment import NOWHERE, Deployment, NodeUnit, PlacedInstance
@@ -135,6 +135,7 @@ class Compiler:
         for lines in self.lines.values():
             for line in lines:
                 self.static_peers(line)
+        compile_control.control_channels(self)
 
     # where packets come from
 

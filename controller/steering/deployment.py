@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -23,6 +23,13 @@ class NodeLink:
     mac: Mac
     addresses: tuple[IPv4Interface | IPv6Interface, ...]
     mtu: int
+    control: bool = False
+    """Of the control network, which carries no data of sessions."""
+
+    @property
+    def inside(self) -> bool:
+        """It carries data between units."""
+        return not self.outside and not self.control
 
 
 @dataclass(frozen=True)
@@ -46,23 +53,36 @@ class NodeUnit:
 
     @property
     def on_node_network(self) -> bool:
-        return any(not link.outside for link in self.links)
+        return any(link.inside for link in self.links)
+
+    @property
+    def on_control_network(self) -> bool:
+        return any(link.control for link in self.links)
 
     def hop(self, other: NodeUnit) -> Hop:
         """By the first network that both have a link of the node on.  Raises Unavailable if there is none."""
-        for mine in self.links:
+        return self._hop(other, [link for link in self.links if link.inside], "one `network`")
+
+    def control_hop(self, other: NodeUnit) -> Hop:
+        """The same over the control network."""
+        links = [link for link in self.links if link.control]
+        return self._hop(other, links, "one `network` with `control = true`")
+
+    def _hop(self, other: NodeUnit, links: Sequence[NodeLink], remedy: str) -> Hop:
+        for mine in links:
             for theirs in other.links:
-                if not mine.outside and not theirs.outside and mine.network == theirs.network:
+                if theirs.control == mine.control and not theirs.outside and mine.network == theirs.network:
                     return Hop(mine.device, mine.vlan, mine.mac, theirs.mac, min(mine.mtu, theirs.mtu))
+        what = "control network" if "control" in remedy else "network"
         raise Unavailable(
-            f"units {self.name} and {other.name} have no network in common; give both a link of one `network`"
+            f"units {self.name} and {other.name} have no {what} in common; give both a link of {remedy}"
         )
 
     def address(self, version: int, outside: bool) -> Address | None:
         """The first address of this family on a link to the outside, or of the node."""
         for link in self.links:
             for interface in link.addresses:
-                if link.outside == outside and interface.version == version:
+                if link.outside == outside and not link.control and interface.version == version:
                     return interface.ip
         return None
 
@@ -137,6 +157,10 @@ class Deployment:
                         ports[port.name] = None
         return list(ports)
 
+    def hearing(self, program: str, port: str) -> list[PlacedInstance]:
+        """Living instances that have registered this port."""
+        return [one for one in self.of(program) if one.alive and port in one.ports]
+
     def missing_names(self) -> list[str]:
         """Names that living instances have not registered yet: ``session/program/port (instance …)``."""
         return [
@@ -150,3 +174,14 @@ class Deployment:
         """The instances that packets can be sent to: alive, and all their names are registered."""
         ports = set(self.data_ports(program))
         return [one for one in self.of(program) if one.alive and ports <= one.ports.keys()]
+
+
+def control_ports(session: pb.Program, program: str) -> list[str]:
+    """The ports of a program that stand in `control` lines; they need no declaration."""
+    ends = (
+        port
+        for channel in session.channels
+        if channel.kind == pb.CHANNEL_KIND_CONTROL
+        for port in (channel.source, channel.destination)
+    )
+    return list(dict.fromkeys(port.name for port in ends if port.program == program))

@@ -50,6 +50,8 @@ class Drop(IntEnum):
     NO_NEXT_HOP = 34  # a destination whose next hop is being found; expected once for each new destination
     OWN_CONTROL = 35  # control information does not return to its sender; expected
     MULTICAST_LISTENER = 36  # MLD: every IPv6 host tells which groups it hears; expected on any link
+    # Control channels
+    CONTROL_RATE = 37  # an instance, or all of a unit, sent more over the control network than they may
 
     @property
     def label(self) -> str:

@@ -65,6 +65,8 @@ class LinkKind(IntEnum):
     NODE = 2
     GUEST = 3
     FORK = 4
+    CONTROL = 5
+    """The control network: the node's own traffic, and the control channels of sessions beside it."""
 
 
 class LinkScope(IntFlag):
@@ -72,6 +74,7 @@ class LinkScope(IntFlag):
 
     OUTSIDE = 1 << LinkKind.OUTSIDE
     NODE = 1 << LinkKind.NODE
+    CONTROL = 1 << LinkKind.CONTROL
 
 
 class Unmatched(IntEnum):
@@ -222,7 +225,7 @@ class PeerKey:
 class Peer:
     """Where an answer to ``remote`` leaves, and the public source that it leaves with (None = kept).
 
-    ``artp``: the answer is an ARTP packet.
+    ``artp``: the answer is an ARTP packet.  ``control``: it goes over the control network, at its rate.
     """
 
     device: str
@@ -232,6 +235,7 @@ class Peer:
     source: Socket | None = None
     mtu: int = 1500
     artp: bool = False
+    control: bool = False
 
 
 # forks, channels, slots, endpoints, units
@@ -294,6 +298,8 @@ class EndpointKind(IntEnum):
     KERNEL = 2
     NODE = 3
     RECEIVER = 4
+    CONTROL = 5
+    """As ``NODE``, over the control network and at no more than its rate."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.steering.deployment import NOWHERE, NodeUnit
+from controller.steering.deployment import NOWHERE, NodeLink, NodeUnit
 from controller.steering.model import Link, LinkKey, LinkKind, Tables, Unit, Unmatched
 
 
@@ -18,9 +18,13 @@ def link_rows(unit: NodeUnit) -> Tables:
     """The unit's own links, as its agent installs them from its configuration unless that says otherwise."""
     return Tables(
         link={
-            LinkKey(link.device, link.vlan): Link(
-                LinkKind.OUTSIDE if link.outside else LinkKind.NODE, link.mac, Unmatched.HOST
-            )
+            LinkKey(link.device, link.vlan): Link(_kind(link), link.mac, Unmatched.HOST)
             for link in unit.links
         }
     )
+
+
+def _kind(link: NodeLink) -> LinkKind:
+    if link.control:
+        return LinkKind.CONTROL
+    return LinkKind.OUTSIDE if link.outside else LinkKind.NODE

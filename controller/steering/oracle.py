@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from controller.steering.artp import CLOSE, ArtpHeader, parse_artp, with_instance
 from controller.steering.drops import Drop
@@ -25,6 +26,7 @@ from controller.steering.model import (
     ForkKey,
     LinkKey,
     LinkKind,
+    Network,
     Override,
     Peer,
     PeerKey,
@@ -63,6 +65,10 @@ from controller.steering.packet import (
 GUEST_RATE = 200.0
 """Packets per second that a guest link may send to the host."""
 GUEST_BURST = 200.0
+CONTROL_RATES = ((2000.0, 200.0), (20000.0, 1000.0))
+"""Packets per second over the control network, and burst: of an instance, by a device of the unit."""
+INSTANCES: tuple[Network, ...] = (IPv4Network("100.64.0.0/10"), IPv6Network("fd64:6970:726f::/64"))
+"""Where the addresses of the node's instances lie (``addressing.py``)."""
 LEARNT_MTU = 1500
 NEIGHBOUR_DISCOVERY = (133, 135, 136)  # router solicitation, neighbour solicitation and advertisement
 ON_LINKS_OF_THE_UNIT = range(133, 138)  # router advertisements and redirects as well
@@ -95,16 +101,27 @@ class Oracle:
     """Learnt peers and when."""
     round_robin: Counter[int] = field(default_factory=Counter)
     """Packets so far, by group."""
-    _buckets: dict[LinkKey, _Bucket] = field(default_factory=dict)
+    _buckets: dict[tuple[LinkKey, bool], _Bucket] = field(default_factory=dict)
 
     def receive(self, device: str, frame: bytes, now: float) -> Outcome:
         """Handle one frame that came in by ``device`` at ``now`` (seconds, monotonic), to its end."""
         return _Passage(self, device, frame, now).run()
 
     def take_token(self, link: LinkKey, now: float) -> bool:
-        bucket = self._buckets.setdefault(link, _Bucket(self.guest_burst, now))
+        """One of those that a guest has for the host."""
+        return self._take_token((link, False), self.guest_rate, self.guest_burst, now)
+
+    def take_control_token(self, sender: LinkKey, device: LinkKey, now: float) -> bool:
+        """One of the sender's for the control network, and then one of the device that leads there."""
+        return all(
+            self._take_token((link, True), rate, burst, now)
+            for link, (rate, burst) in zip((sender, device), CONTROL_RATES, strict=True)
+        )
+
+    def _take_token(self, key: tuple[LinkKey, bool], rate: float, burst: float, now: float) -> bool:
+        bucket = self._buckets.setdefault(key, _Bucket(burst, now))
         elapsed = now - bucket.filled
-        bucket.tokens = min(self.guest_burst, bucket.tokens + elapsed * self.guest_rate)
+        bucket.tokens = min(burst, bucket.tokens + elapsed * rate)
         bucket.filled = now
         if bucket.tokens < 1:
             return False
@@ -283,6 +300,11 @@ class _Passage:
             if peer is not None:
                 self._answer(udp, peer)
                 return
+        if self.link.kind is LinkKind.CONTROL:
+            if any(udp.source.address in network for network in INSTANCES):
+                raise Dropped(Drop.NO_FLOW)
+            self._to_host()
+            return
         if self.link.unmatched is Unmatched.REQUEST:
             raise Dropped(Drop.REQUESTED)
         self._unmatched(Drop.NO_FLOW)
@@ -389,6 +411,8 @@ class _Passage:
         if endpoint.destination.address.version != datagram.source.version:  # [19]
             raise Dropped(Drop.FAMILY_MISMATCH)
         self._check_size(datagram, endpoint.mtu)
+        if endpoint.kind is EndpointKind.CONTROL:
+            self._control_network(endpoint.device, endpoint.vlan)
         if wild:
             self._learn(udp, endpoint)
         source = None if endpoint.kind is EndpointKind.GUEST else endpoint.source
@@ -452,6 +476,8 @@ class _Passage:
         if peer.artp:
             udp, _ = self._read_artp(udp)
         self._check_size(udp.datagram, peer.mtu)
+        if peer.control:
+            self._control_network(peer.device, peer.vlan)
         packet = rewrite(udp, source=peer.source)
         self._send(Emission(peer.device, frame_of(packet, peer.destination_mac, peer.source_mac, peer.vlan)))
 
@@ -461,6 +487,10 @@ class _Passage:
         count = self.counters.channels.setdefault(channel, PacketCount())
         count.packets += 1
         count.bytes += udp.datagram.length
+
+    def _control_network(self, device: str, vlan: int) -> None:  # [19a]
+        if not self.oracle.take_control_token(self.key, LinkKey(device, vlan), self.now):
+            raise Dropped(Drop.CONTROL_RATE)
 
     @staticmethod
     def _check_size(datagram: Datagram, mtu: int) -> None:

@@ -128,6 +128,7 @@ def encode(tables: Tables) -> pb.Tables:
             source=_socket(peer.source),
             mtu=peer.mtu,
             artp=peer.artp,
+            control=peer.control,
         )
     for fork_key, branch in tables.fork.items():
         message.fork.add(fork=fork_key.fork, copy=fork_key.copy, channel=branch.channel)
@@ -252,7 +253,8 @@ def _read_flow(row: pb.FlowRow) -> tuple[FlowKey, Flow]:
     destination = _required_socket(row, "destination")
     source = _same_family(destination, _optional_socket(row, "source"), "source")
     _require(
-        row.links != 0 and not row.links & ~int(LinkScope.OUTSIDE | LinkScope.NODE), f"links {row.links:#x}"
+        row.links != 0 and not row.links & ~int(LinkScope.OUTSIDE | LinkScope.NODE | LinkScope.CONTROL),
+        f"links {row.links:#x}",
     )
     permitted = _network(row.permitted_source, row.permitted_prefix_length, "permitted_source")
     same = permitted is None or permitted.version == destination.address.version
@@ -301,6 +303,7 @@ def _read_peer(row: pb.PeerRow) -> tuple[PeerKey, Peer]:
         _same_family(local, _optional_socket(row, "source"), "source"),
         _mtu(row.mtu),
         row.artp,
+        row.control,
     )
     return PeerKey(local, remote), peer
 

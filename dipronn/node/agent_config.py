@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dipronn.node.topology import DATA_NETWORK, UnitPlace
+from dipronn.node.topology import CONTROL_DEVICE, CONTROL_NETWORK, DATA_NETWORK, UnitPlace
 
 CACHE = Path("/var/cache/dipronn")
 """Guest kernels and base images, which outlive nodes because they take seconds to make."""
@@ -21,6 +21,7 @@ def agent_config(
     links = [_link(unit.data_device, DATA_NETWORK, outside=False)]
     if unit.outside_device:
         links.append(_link(unit.outside_device, f"{unit.name}-outside", outside=True))
+    links.append(_link(CONTROL_DEVICE, CONTROL_NETWORK, outside=False, control=True))
     return f"""\
 unit = "{unit.name}"
 roles = [{", ".join(f'"{role}"' for role in unit.roles)}]
@@ -40,10 +41,11 @@ memory = {memory // 2 // sharing}
 {"".join(links)}"""
 
 
-def _link(device: str, network: str, *, outside: bool) -> str:
+def _link(device: str, network: str, *, outside: bool, control: bool = False) -> str:
     return f"""\
 [[links]]
 device = "{device}"
 network = "{network}"
 outside = {str(outside).lower()}
+control = {str(control).lower()}
 """

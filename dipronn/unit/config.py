@@ -41,6 +41,8 @@ class LinkConfig:
     vlan: int = 0
     outside: bool = False
     unmatched: Unmatched = Unmatched.HOST
+    control: bool = False
+    """Of the control network: the host's, with the control channels of sessions and no data of theirs."""
 
     @property
     def key(self) -> LinkKey:

@@ -26,7 +26,9 @@ from controller.steering.model import (
     FlowKey,
     ForkBranch,
     ForkKey,
+    Link,
     LinkKey,
+    LinkKind,
     LinkScope,
     Mac,
     Network,
@@ -53,6 +55,7 @@ from tests.conformance.network import (
     GUEST0,
     GUEST1,
     LAN,
+    LAN_MAC,
     OWN_MACS,
     PEER_MACS,
     VM0,
@@ -119,14 +122,15 @@ def plain_targets(version: int) -> SearchStrategy[Target]:
 
 @composite
 def endpoints(draw: DrawFn, version: int, guests: bool) -> Endpoint:
-    kinds = [EndpointKind.NODE, EndpointKind.RECEIVER] + [EndpointKind.GUEST] * guests
+    kinds = [EndpointKind.NODE, EndpointKind.RECEIVER]
+    kinds += [EndpointKind.GUEST, EndpointKind.GUEST, EndpointKind.CONTROL] * guests
     kind = draw(st.sampled_from(kinds))
     if kind is EndpointKind.GUEST:
         device = draw(st.sampled_from((VM0, VM1)))
         destination = draw(sockets(GUESTS[device][0], version))
     else:
         device = draw(st.sampled_from((WAN, LAN)))
-        destination = draw(sockets(INSIDE if kind is EndpointKind.NODE else OUTSIDE, version))
+        destination = draw(sockets(OUTSIDE if kind is EndpointKind.RECEIVER else INSIDE, version))
     return Endpoint(
         kind,
         device,
@@ -142,11 +146,13 @@ def endpoints(draw: DrawFn, version: int, guests: bool) -> Endpoint:
 
 
 @composite
-def flows(draw: DrawFn, artp: bool) -> tuple[FlowKey, Flow]:
+def flows(draw: DrawFn, guests: bool, artp: bool) -> tuple[FlowKey, Flow]:
     destination = draw(sockets(PUBLIC + INSIDE))
     version = destination.address.version
     source = draw(st.none() | sockets(OUTSIDE, version))
-    scope = draw(st.sampled_from((LinkScope.OUTSIDE, LinkScope.NODE, LinkScope.OUTSIDE | LinkScope.NODE)))
+    either = LinkScope.OUTSIDE | LinkScope.NODE
+    everywhere = either | LinkScope.CONTROL if guests else either
+    scope = draw(st.sampled_from((LinkScope.OUTSIDE, LinkScope.NODE, either, everywhere)))
     permitted = draw(st.none() | st.sampled_from(PREFIXES[version]))
     return FlowKey(17, destination, source), Flow(draw(targets(version, artp)), scope, permitted)
 
@@ -172,6 +178,7 @@ def peers(draw: DrawFn, guests: bool, artp: bool) -> tuple[PeerKey, Peer]:
         draw(st.none() | sockets(PUBLIC, version)),
         draw(st.sampled_from((1500, 1500, 80))),
         artp and draw(st.booleans()),
+        guests and draw(st.booleans()),
     )
     return PeerKey(local, remote), row
 
@@ -209,9 +216,11 @@ def tables(draw: DrawFn, guests: bool = True, artp: bool | None = None) -> Table
     """The rows of one unit; ``guests=False`` for a switch; ``artp``: of ARTP too (None: if with guests)."""
     artp = guests if artp is None else artp
     rows = Tables(link=links(draw(st.sampled_from(Unmatched)), guests))
-    rows.flow = dict(draw(st.lists(flows(artp), min_size=2, max_size=6)))
+    rows.flow = dict(draw(st.lists(flows(guests, artp), min_size=2, max_size=6)))
     rows.peer = dict(draw(st.lists(peers(guests, artp), max_size=2)))
     if guests:
+        if draw(st.booleans()):
+            rows.link[LinkKey(LAN, 5)] = Link(LinkKind.CONTROL, LAN_MAC, Unmatched.HOST)
         rows.binding = dict(draw(st.lists(bindings(artp), min_size=1, max_size=4)))
         if artp:
             for key in (LinkKey(VM0), LinkKey(VM1)):
@@ -520,7 +529,7 @@ def writes(draw: DrawFn, rows: Tables, guests: bool, artp: bool) -> Write:
     elif table == "endpoint":
         key, row = draw(st.sampled_from(ENDPOINTS[version])), draw(endpoints(version, guests))
     elif table == "flow":
-        key, row = draw(st.one_of(flows(artp), st.sampled_from(list(rows.flow.items()))))
+        key, row = draw(st.one_of(flows(guests, artp), st.sampled_from(list(rows.flow.items()))))
     elif table == "peer":
         key, row = draw(peers(guests, artp))
     elif table == "artp":

@@ -30,13 +30,19 @@
     vlan = 0
     outside = false
     unmatched = "host"                          # drop, host, request
+
+    [[links]]
+    device = "ctl0"
+    network = "control"
+    control = true                              # control channels of sessions go here, beside the node's own
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from controller.steering.model import Unmatched
 from dipronn.unit.config import Control, LinkConfig, TableReader
 from dipronn.v1 import unit_pb2
 from vmhost.vm.spec import LimitPolicy
@@ -87,7 +93,10 @@ class _Reader(TableReader):
     def links(self) -> tuple[LinkConfig, ...]:
         links = []
         for table in self.tables("links"):
-            links.append(table.link())
+            link = replace(table.link(), control=table.flag("control"))
+            if link.control and (link.outside or link.unmatched is not Unmatched.HOST):
+                raise table.wrong("control", "goes with neither `outside` nor another `unmatched` than host")
+            links.append(link)
             table.done()
         self.once("links", [link.key for link in links])
         return tuple(links)

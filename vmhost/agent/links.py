@@ -80,6 +80,7 @@ async def measure(links: Iterable[LinkConfig]) -> list[unit_pb2.UnitLink]:
                 mac=Mac.parse(interface.mac).octets,
                 addresses=addresses.get(interface.index, []) if link.key in by_key else [],
                 mtu=interface.mtu,
+                control=link.control,
             )
         )
     return measured
@@ -90,9 +91,15 @@ def link_rows(links: Iterable[LinkConfig], measured: Iterable[unit_pb2.UnitLink]
     matter, so these rows come from the configuration and not from the control unit."""
     return {
         link.key: Link(
-            kind=LinkKind.OUTSIDE if link.outside else LinkKind.NODE,
+            kind=_kind(link),
             mac=Mac(real.mac),
             unmatched=link.unmatched,
         )
         for link, real in zip(links, measured, strict=True)
     }
+
+
+def _kind(link: LinkConfig) -> LinkKind:
+    if link.control:
+        return LinkKind.CONTROL
+    return LinkKind.OUTSIDE if link.outside else LinkKind.NODE

@@ -15,15 +15,26 @@ from controller.explain import Left, Way, follow, oracles
 from controller.program import asks_for_order, check_text, family
 from controller.steering import addressing
 from controller.steering.compile import Compiled, compile_session
-from controller.steering.deployment import Deployment, Entrance, Exit, NodeLink, NodeUnit, PlacedInstance
+from controller.steering.deployment import (
+    Deployment,
+    Entrance,
+    Exit,
+    NodeLink,
+    NodeUnit,
+    PlacedInstance,
+    control_ports,
+)
 from controller.steering.identifiers import Identifiers
 from controller.steering.model import Mac, Socket
 from controller.steering.node_rows import link_rows, unit_rows
 from controller.steering.oracle import Oracle
 
 
-def unit(number: int, name: str, *, node: bool = True, outside: bool = False) -> NodeUnit:
-    """``node``: on the data network 10.0.0.0/24; ``outside``: on 192.0.2.0/24, both with IPv6."""
+def unit(
+    number: int, name: str, *, node: bool = True, outside: bool = False, control: bool = False
+) -> NodeUnit:
+    """``node``: on the data network 10.0.0.0/24; ``outside``: on 192.0.2.0/24, both with IPv6; ``control``:
+    on the control network."""
     links = []
     if node:
         addresses = (ip_interface(f"10.0.0.{number}/24"), ip_interface(f"fd00::{number}/64"))
@@ -33,6 +44,10 @@ def unit(number: int, name: str, *, node: bool = True, outside: bool = False) ->
         addresses = (ip_interface(f"192.0.2.{number}/24"), ip_interface(f"2001:db8::{number}/64"))
         mac = Mac(bytes([2, 0, 0, 0, 2, number]))
         links.append(NodeLink("out0", 0, "outside", True, mac, addresses, 1500))
+    if control:
+        address = ip_interface(f"10.78.0.{number}/24")
+        mac = Mac(bytes([2, 0, 0, 0, 3, number]))
+        links.append(NodeLink("ctl0", 0, "control", False, mac, (address,), 1500, control=True))
     return NodeUnit(name, number, tuple(links))
 
 
@@ -49,7 +64,8 @@ def lay(text: str, units: Sequence[NodeUnit], places: Sequence[str], session: in
     instances: list[PlacedInstance] = []
     for item in program.programs:
         for index in range(item.min_instances):
-            ports = {port: 5000 + i for i, port in enumerate([*item.inputs, *item.outputs])}
+            names = [*item.inputs, *item.outputs, *control_ports(program, item.name)]
+            ports = {port: 5000 + i for i, port in enumerate(dict.fromkeys(names))}
             place = places[len(instances) % len(places)]
             instances.append(PlacedInstance(item.name, index, place, 2 + len(instances), ports))
     first, last = units[0], units[-1]

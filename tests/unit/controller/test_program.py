@@ -167,7 +167,6 @@ def test_what_is_not_run_yet_is_named() -> None:
     for what in (
         "variable number",
         "Phonepl",
-        "control",
         "`class realtime`",
         "`latency`",
     ):

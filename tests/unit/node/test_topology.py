@@ -48,8 +48,9 @@ def test_the_agent_understands_its_configuration(tmp_path: Path) -> None:
         file.write_text(agent_config(unit, control="10.78.0.1:7443", sharing=2, beacon=0.2, **paths))
         config = read_agent_config(file)
         assert config.unit == unit.name
-        devices = {link.device: link.outside for link in config.links}
-        assert devices == {"data0": False, **({unit.outside_device: True} if unit.outside_device else {})}
+        devices = {link.device: (link.outside, link.control) for link in config.links}
+        outside = {unit.outside_device: (True, False)} if unit.outside_device else {}
+        assert devices == {"data0": (False, False), "ctl0": (False, True), **outside}
 
 
 def test_the_agent_of_a_switch_understands_its_configuration(tmp_path: Path) -> None:
