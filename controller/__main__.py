@@ -13,6 +13,7 @@ import structlog
 
 from controller.images import ImageLimits
 from controller.limits import Limits, read_limits
+from controller.restarts import RestartPolicy
 from controller.server import Settings, serve
 from dipronn.errors import DipronnError
 
@@ -29,9 +30,18 @@ def main() -> int:
     parser.add_argument(
         "--image-quota", type=int, default=ImageLimits.quota, help="bytes of images that each owner may keep"
     )
+    parser.add_argument(
+        "--restarts",
+        type=int,
+        choices=range(len(RestartPolicy.delays) + 1),
+        default=len(RestartPolicy.delays),
+        metavar="N",
+        help="how often a machine that died is started again, at most and by default %(default)s; 0: never",
+    )
     parser.add_argument("--limits", type=Path, metavar="FILE", help="what users may have, as TOML")
     arguments = vars(parser.parse_args())
     limits_file = arguments.pop("limits")
+    restarts = RestartPolicy(delays=RestartPolicy.delays[: arguments.pop("restarts")])
     images = ImageLimits(quota=arguments.pop("image_quota"))
     structlog.configure(
         processors=[
@@ -46,7 +56,7 @@ def main() -> int:
     os.umask(0o077)
     try:
         limits = read_limits(limits_file) if limits_file else Limits()
-        settings = Settings(**arguments, images=images, limits=limits)
+        settings = Settings(**arguments, images=images, limits=limits, restarts=restarts)
         asyncio.run(serve(settings))
     except DipronnError as error:
         structlog.get_logger().error("cannot run", reason=str(error))

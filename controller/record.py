@@ -51,6 +51,8 @@ class InstanceRecord:
     """Those of the ports that speak it."""
     storage_bytes: int = 0
     machine: str = ""
+    restarts: int = 0
+    """Of its machine, one after another."""
 
     def __post_init__(self) -> None:
         self.machine = self.machine or self.name

@@ -39,6 +39,8 @@ class Reports:
         self._convergence = convergence
         self._background = background
         self._forget = forget
+        self.on_death: Callable[[LiveSession, str], None] = lambda session, machine: None
+        """Called with a session and a machine of it that has ended by itself."""
 
     # units
 
@@ -128,8 +130,11 @@ class Reports:
             return
         session, instances = found
         if report.state == unit_pb2.VM_STATE_DEAD:
+            lived = any(one.alive for one in instances)
             for instance in instances:
                 self._instance_ended(session, instance, report.message or "its machine is gone", exited=False)
+            if lived:
+                self.on_death(session, report.vm)
         else:
             session.spawned[report.vm] = time.monotonic() - report.age.ToNanoseconds() / 1e9
 

@@ -30,6 +30,7 @@ from controller.offers import Offers
 from controller.placement import BestPlacer
 from controller.registry import Registry
 from controller.reports import Reports
+from controller.restarts import RestartPolicy, Restarts
 from controller.sessions import Sessions
 from controller.steering.identifiers import Allotment, Identifiers
 from controller.store import Store
@@ -74,6 +75,7 @@ class Settings:
     dead_after: float = 1.0
     images: ImageLimits = field(default_factory=ImageLimits)
     limits: Limits = field(default_factory=Limits)
+    restarts: RestartPolicy = field(default_factory=RestartPolicy)
 
 
 class ControlUnit:
@@ -97,6 +99,8 @@ class ControlUnit:
             self.units, self.registry, convergence, self._background, self.sessions.forget_if_gone
         )
         self.units.on_alive = self.reports.on_alive
+        self._restarts = Restarts(settings.restarts, self.registry, convergence, self._background)
+        self.reports.on_death = self._restarts.died
         self._accounts = Accounts(settings.state / "accounts.db", lambda: self.registry.sessions.values())
         self.sessions.on_end = self._accounts.close_session
         self._beacons = Beacons(self.units, self.reports.revive)
@@ -109,6 +113,7 @@ class ControlUnit:
         """Listen.  Raises Unavailable when an address cannot be had."""
         settings = self._settings
         self.sessions.load()
+        self._restarts.resume()
         limits = [
             ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.max_send_message_length", MAX_MESSAGE),

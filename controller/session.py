@@ -132,6 +132,7 @@ def _instance(session: LiveSession, instance: InstanceRecord) -> pb.Instance:
         address=str(addressing.instance_address(instance.number, record.version)),
         state=_instance_state(session, instance),
         message=instance.message,
+        restarts=instance.restarts,
         names=[pb.RegisteredName(port=port, real_port=real) for port, real in sorted(instance.ports.items())],
     )
     if instance.start_seconds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, ip_interface
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 
 from controller.limits import Limits
+from controller.restarts import RestartPolicy
 from controller.server import ControlUnit, Settings
 from dipronn.client import Node, Unreachable, connect
 from dipronn.v1 import session_pb2, unit_pb2, unit_pb2_grpc
@@ -221,11 +222,14 @@ class Agent:
     def _apply(self, slice_: unit_pb2.Slice) -> None:
         self.alive.update({row.unit: row.alive for row in slice_.tables.unit})
         before = self.held.get(slice_.session)
-        running = {vm.name for vm in before.vms} if before else set()
+        running = (
+            {vm.name for vm in before.vms if (slice_.session, vm.name) not in self.dead} if before else set()
+        )
         self.held[slice_.session] = slice_
         for vm in slice_.vms:
             if vm.name in running:
                 continue
+            self.dead.discard((slice_.session, vm.name))
             state = unit_pb2.VmReport(session=slice_.session, vm=vm.name, state=unit_pb2.VM_STATE_RUNNING)
             state.age.FromMilliseconds(1500)
             self.report(vm=state)
@@ -284,11 +288,21 @@ async def agents_at(address: str, names: tuple[str, ...] = UNITS, **fields: Any)
 
 @asynccontextmanager
 async def cluster(
-    directory: Path, names: tuple[str, ...] = UNITS, limits: Limits | None = None, **fields: Any
+    directory: Path,
+    names: tuple[str, ...] = UNITS,
+    limits: Limits | None = None,
+    restarts: RestartPolicy | None = None,
+    **fields: Any,
 ) -> AsyncIterator[Cluster]:
     """A control unit in this process with scripted agents."""
-    settings = Settings(directory / "state", directory / "c.sock")
-    control = ControlUnit(replace(settings, limits=limits) if limits else settings)
+    control = ControlUnit(
+        Settings(
+            directory / "state",
+            directory / "c.sock",
+            limits=limits or Limits(),
+            restarts=restarts or RestartPolicy(delays=()),
+        )
+    )
     await control.start()
     try:
         async with agents_at(f"unix:{directory / 'c.sock'}", names, **fields) as running:
