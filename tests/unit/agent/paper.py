@@ -17,12 +17,17 @@ from vmhost.agent.plan import (
     OpenTap,
     ServeNames,
     SliceState,
+    StartSequencer,
     StartVm,
     Step,
+    StopSequencer,
     StopVm,
     deletions,
     rows_naming,
 )
+
+_MADE = ("dt", "dpn-o")
+"""What the names of devices begin with that steps make."""
 
 
 def copied(state: SliceState) -> SliceState:
@@ -35,6 +40,8 @@ class Paper:
     def __init__(self, state: SliceState) -> None:
         self.state = state
         self.taps = {machine.device for machine in state.machines.values() if machine.running}
+        if state.sequencer:
+            self.taps.add(state.sequencer.device)
         self.open: set[str] = set()
 
     def do_all(self, steps: Iterable[Step]) -> None:
@@ -61,7 +68,7 @@ class Paper:
             case CloseTap(machine):
                 self._close(machine)
             case Attach(device):
-                assert device in self.taps or not device.startswith("dt"), f"no device {device}"
+                assert device in self.taps or not device.startswith(_MADE), f"no device {device}"
                 state.attached.add(device)
             case Detach(device):
                 state.attached.discard(device)
@@ -80,6 +87,16 @@ class Paper:
                 state.machines.pop(machine.spec.name, None)
                 self.taps.discard(machine.device)
                 self._close(machine)
+            case StartSequencer(sequencer):
+                if state.sequencer != sequencer:
+                    assert sequencer.device not in self.taps, "a link of that name exists"
+                self.taps.add(sequencer.device)
+                state.attached.add(sequencer.device)
+                state.sequencer = sequencer
+            case StopSequencer(sequencer):
+                self.taps.discard(sequencer.device)
+                state.attached.discard(sequencer.device)
+                state.sequencer = None
             case ChangeRows(table, changes):
                 rows = getattr(state.rows, table)
                 for change in changes:
@@ -110,4 +127,6 @@ class Paper:
     def _check_device(self, *parts: object) -> None:
         for part in parts:
             device = getattr(part, "device", None) or getattr(getattr(part, "link", None), "device", None)
-            assert device is None or device in self.taps or not device.startswith("dt"), f"no device {device}"
+            assert device is None or device in self.taps or not device.startswith(_MADE), (
+                f"no device {device}"
+            )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.steering.model import Link, LinkKey, LinkKind, Tables
+from controller.steering import addressing
+from controller.steering.model import Endpoint, EndpointKind, Link, LinkKey, LinkKind, Socket, Tables
 from dipronn.errors import InvalidSession
 from dipronn.v1 import unit_pb2
 from tests.unit.agent import orders
@@ -23,11 +25,14 @@ from vmhost.agent.plan import (
     OpenTap,
     ServeNames,
     SliceState,
+    StartSequencer,
     StartVm,
     Step,
+    StopSequencer,
     StopVm,
     plan,
 )
+from vmhost.order.rules import Order, OrderedOutput, Sequencer, Token
 
 
 def wanted(order: unit_pb2.Slice) -> SliceState:
@@ -44,6 +49,20 @@ def kinds(steps: list[Step]) -> list[str]:
     ]
 
 
+def ordered(window_ns: int) -> SliceState:
+    """A slice with an output that is put in order."""
+    state = wanted(orders.steered(7, 2))
+    mac = addressing.ORDER_MAC
+    device = addressing.order_device(7)
+    output = OrderedOutput("y", 20002, Token.RTP, Order.WINDOW, window_ns)
+    state.sequencer = Sequencer(7, device, str(mac), (output,))
+    state.rows.link[LinkKey(device)] = Link(LinkKind.NODE, mac)
+    socket = Socket(ip_address("192.0.2.1"), 20002)
+    state.rows.endpoint[99] = Endpoint(EndpointKind.NODE, device, mac, mac, socket)
+    state.attached.add(device)
+    return state
+
+
 STATES = [
     SliceState(),
     wanted(orders.starting(7, 2)),
@@ -51,6 +70,8 @@ STATES = [
     wanted(orders.steered(7, 2, generation=2)),
     wanted(orders.starting(7, 2, memory=256 << 20)),
     wanted(orders.steered(7, 3)),
+    ordered(5_000_000),
+    ordered(9_000_000),
 ]
 
 
@@ -89,6 +110,29 @@ def test_a_slice_is_taken_down_from_its_entrances_on() -> None:
         "delete link",
         "EndNames",
         "StopVm",
+    ]
+
+
+def test_a_sequencer_comes_before_the_rows_that_name_its_device_and_goes_after_them() -> None:
+    steps = kinds(plan(STATES[6], STATES[2]))
+    assert steps == ["StartSequencer", "put link", "put endpoint"]
+    steps = kinds(plan(STATES[2], STATES[6]))
+    assert steps == ["delete endpoint", "delete link", "StopSequencer"]
+
+
+def test_another_order_is_another_sequencer_behind_another_device() -> None:
+    steps = plan(STATES[7], STATES[6])
+    assert kinds(steps) == [
+        "delete endpoint",
+        "delete link",
+        "StopSequencer",
+        "StartSequencer",
+        "put link",
+        "put endpoint",
+    ]
+    assert [step.sequencer for step in steps if isinstance(step, StopSequencer | StartSequencer)] == [
+        STATES[6].sequencer,
+        STATES[7].sequencer,
     ]
 
 

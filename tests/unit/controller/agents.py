@@ -67,6 +67,7 @@ class Agent:
     stall: bool = False
     """Takes orders to apply a session's slice and never answers."""
     beating: bool = True
+    keeps_order: bool = True
     on_order: Callable[[unit_pb2.UnitOrder], None] = lambda _: None
     certs: Path | None = None
     beacon: unit_pb2.Beacon | None = None
@@ -190,6 +191,7 @@ class Agent:
             links=self.links,
             held=held,
             unheld=self.unheld,
+            keeps_order=self.keeps_order,
         )
         if self.beacon:
             hello.beacon.CopyFrom(self.beacon)
