@@ -18,6 +18,16 @@ class Phase(StrEnum):
     """To be removed from ``pending`` units; its numbers are not used again before."""
 
 
+class Membership(StrEnum):
+    """Of an instance in a program whose number of instances follows usage."""
+
+    MEMBER = "member"
+    JOINING = "joining"
+    """Started while the session was active; it has yet to register its names."""
+    LEAVING = "leaving"
+    """It gets no packets any more and works off what it has."""
+
+
 @dataclass(frozen=True)
 class MachineImage:
     """What a whole machine boots; ``kind``: ``kernel``, or a disk's format.  ``size``: bytes of the file."""
@@ -53,9 +63,13 @@ class InstanceRecord:
     machine: str = ""
     restarts: int = 0
     """Of its machine, one after another."""
+    membership: Membership = Membership.MEMBER
+    weight: int = 1
+    """Its part of the packets under ``least_loaded``."""
 
     def __post_init__(self) -> None:
         self.machine = self.machine or self.name
+        self.membership = Membership(self.membership)  # a text, where it was stored
 
     @property
     def name(self) -> str:
@@ -70,6 +84,8 @@ class InstanceRecord:
             dict(self.ports),
             self.alive,
             frozenset(self.artp),
+            weight=self.weight,
+            leaving=self.membership is Membership.LEAVING,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from controller.offers import Offers
-from controller.record import InstanceRecord, Phase, SessionRecord
+from controller.record import InstanceRecord, Membership, Phase, SessionRecord
 from controller.rule_names import RuleNames
 from controller.session import LiveSession, event, is_registered, snapshot
 from controller.steering.identifiers import Identifiers
@@ -56,13 +56,18 @@ class Registry:
     def snapshot(self, session: LiveSession) -> pb.Session:
         return snapshot(session, {name: unit.counters for name, unit in self._units.known.items()})
 
-    def find(self, number: int, machine: str) -> tuple[LiveSession, list[InstanceRecord]] | None:
-        """A session that is not being closed, and its instances in that machine."""
+    def numbered(self, number: int) -> LiveSession | None:
+        """A session that is not being closed."""
         for session in self.sessions.values():
             if session.record.number == number and session.record.phase is not Phase.CLOSING:
-                instances = session.instances_in(machine)
-                return (session, instances) if instances else None
+                return session
         return None
+
+    def find(self, number: int, machine: str) -> tuple[LiveSession, list[InstanceRecord]] | None:
+        """A session that is not being closed, and its instances in that machine."""
+        session = self.numbered(number)
+        instances = session.instances_in(machine) if session else []
+        return (session, instances) if session and instances else None
 
     def judge(self, session: LiveSession, text: str) -> None:
         """Active or degraded, and why; told to watchers if it changed or there is something to say."""
@@ -70,10 +75,12 @@ class Registry:
             if text:
                 self.tell(session, session.state, text)
             return
-        faults = [f"{one.name}: {one.message}" for one in session.record.instances if not one.alive]
+        # One that comes or goes while the session runs is no fault of it.
+        members = [one for one in session.record.instances if one.membership is Membership.MEMBER]
+        faults = [f"{one.name}: {one.message}" for one in members if not one.alive]
         faults += [
             f"{one.name} has not registered all its names"
-            for one in session.record.instances
+            for one in members
             if one.alive and not is_registered(session.record, one)
         ]
         faults += [

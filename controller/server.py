@@ -24,6 +24,7 @@ from controller.api.units import UnitsService
 from controller.background import Background
 from controller.beacons import Beacons
 from controller.convergence import Convergence
+from controller.elasticity import Elasticity, Thresholds
 from controller.images import ImageLimits, ImageStore
 from controller.limits import Limits
 from controller.offers import Offers
@@ -31,6 +32,7 @@ from controller.placement import BestPlacer
 from controller.registry import Registry
 from controller.reports import Reports
 from controller.restarts import RestartPolicy, Restarts
+from controller.scaling import Scaling
 from controller.sessions import Sessions
 from controller.steering.identifiers import Allotment, Identifiers
 from controller.store import Store
@@ -76,6 +78,7 @@ class Settings:
     images: ImageLimits = field(default_factory=ImageLimits)
     limits: Limits = field(default_factory=Limits)
     restarts: RestartPolicy = field(default_factory=RestartPolicy)
+    elasticity: Thresholds = field(default_factory=Thresholds)
 
 
 class ControlUnit:
@@ -102,12 +105,20 @@ class ControlUnit:
         self._restarts = Restarts(settings.restarts, self.registry, convergence, self._background)
         self.reports.on_death = self._restarts.died
         self._accounts = Accounts(settings.state / "accounts.db", lambda: self.registry.sessions.values())
-        self.sessions.on_end = self._accounts.close_session
+        scaling = Scaling(
+            identifiers, self.units, settings.limits, self.registry, convergence, self.sessions.admitting
+        )
+        self._elasticity = Elasticity(self.registry, scaling, self._background, settings.elasticity)
+        self.sessions.on_end = self._on_end
         self._beacons = Beacons(self.units, self.reports.revive)
         self._health = HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._watchdog: asyncio.Task[None] | None = None
         self._bookkeeping: asyncio.Task[None] | None = None
+
+    def _on_end(self, number: int) -> None:
+        self._accounts.close_session(number)
+        self._elasticity.forget(number)
 
     async def start(self) -> None:
         """Listen.  Raises Unavailable when an address cannot be had."""
@@ -123,7 +134,10 @@ class ControlUnit:
             SessionsService(self.sessions, self.registry, self._images, self.units), server
         )
         unit_pb2_grpc.add_UnitsServicer_to_server(
-            UnitsService(self.units, self.reports, self._store, self._images, self._accounts), server
+            UnitsService(
+                self.units, self.reports, self._store, self._images, self._accounts, self._elasticity
+            ),
+            server,
         )
         node_pb2_grpc.add_NodeServicer_to_server(
             NodeService(settings.name, self.units, self.registry), server

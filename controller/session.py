@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from controller.order_counts import output_orders
 from controller.plan import Rank
-from controller.record import InstanceRecord, SessionRecord
+from controller.record import InstanceRecord, Membership, SessionRecord
 from controller.steering import addressing
 from controller.steering.model import Socket
 from dipronn.v1 import session_pb2 as pb
@@ -61,7 +61,7 @@ class LiveSession:
 
     def ranks(self) -> dict[str, Rank]:
         """By unit: the last of its roles in this session on the packets' way."""
-        ranks = dict.fromkeys(self.record.units(), Rank.PROCESSING)
+        ranks = dict.fromkeys([*self.record.units(), *self.held], Rank.PROCESSING)
         ranks.update({exit_.unit: Rank.AGGREGATION for exit_ in self.record.exits.values()})
         ranks.update({entrance.unit: Rank.DISTRIBUTION for entrance in self.record.entrances.values()})
         return ranks
@@ -145,6 +145,8 @@ def _instance_state(session: LiveSession, instance: InstanceRecord) -> pb.Instan
         return pb.INSTANCE_STATE_EXITED
     if not instance.alive:
         return pb.INSTANCE_STATE_DEAD
+    if instance.membership is Membership.LEAVING:
+        return pb.INSTANCE_STATE_LEAVING
     return (
         pb.INSTANCE_STATE_RUNNING if is_registered(session.record, instance) else pb.INSTANCE_STATE_STARTING
     )

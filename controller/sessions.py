@@ -55,7 +55,8 @@ class Sessions:
         self._last_number = store.last_session()
         self.on_end: Callable[[int], None] = lambda _: None
         """Called with the number of a session that has ended."""
-        self._admitting = asyncio.Lock()
+        self.admitting = asyncio.Lock()
+        """Held while resources are reserved: what one is given the next cannot have."""
 
     def load(self) -> None:
         """Take up what was stored: active sessions go on, half-made ones are to be removed."""
@@ -75,7 +76,7 @@ class Sessions:
 
     async def negotiate(self, request: Request, seconds: float, hold: bool) -> Standing:
         """What ``establish`` would do, as an offer that stands so long; nothing is stored or started."""
-        async with self._admitting:
+        async with self.admitting:
             self._require_free(request.program.name)
             proposal = await self._admission.propose(request, self._registry.reserving())
             return self._registry.offers.add(request.program, proposal, seconds, hold)
@@ -85,7 +86,7 @@ class Sessions:
 
         ``confirm`` is called when all is decided and before it is stored; what it raises refuses the session.
         """
-        async with self._admitting:  # what one is given the next cannot have
+        async with self.admitting:
             session = await self._admit(request, confirm)
         task = self._background.start(self._start(session, request.registration_seconds))
         try:

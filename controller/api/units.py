@@ -11,6 +11,7 @@ import structlog
 
 from controller.accounting import Accounts
 from controller.api.status import errors_as_status
+from controller.elasticity import Elasticity
 from controller.images import ImageStore
 from controller.reports import Reports
 from controller.store import Store
@@ -26,13 +27,20 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 class UnitsService(unit_pb2_grpc.UnitsServicer):
     def __init__(
-        self, units: Units, reports: Reports, store: Store, images: ImageStore, accounts: Accounts
+        self,
+        units: Units,
+        reports: Reports,
+        store: Store,
+        images: ImageStore,
+        accounts: Accounts,
+        elasticity: Elasticity,
     ) -> None:
         self._units = units
         self._reports = reports
         self._store = store
         self._images = images
         self._accounts = accounts
+        self._elasticity = elasticity
 
     async def Join(
         self, request_iterator: AsyncIterator[unit_pb2.UnitReport], context: Context
@@ -115,6 +123,7 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
                 self._accounts.on_counters(state.name, report.counters)
             case "usage":
                 self._accounts.on_usage(state.name, report.usage)
+                self._elasticity.on_usage(report.usage)
             case other:
                 _log.warning("a report of an unknown or unexpected kind", unit=state.name, kind=other)
 

@@ -7,7 +7,12 @@ from collections.abc import Iterator, Mapping
 from controller.program.diagnostics import Diagnostic, Place, Severity
 from dipronn.v1 import session_pb2 as pb
 
-_POLICIES = {pb.POLICY_LEAST_LOADED: "least_loaded"}
+_OF_FIXED_NUMBER = {
+    pb.POLICY_DUPLICATE: "duplicate",
+    pb.POLICY_WEIGHTED: "weighted",
+    pb.POLICY_CHOSEN: "chosen",
+}
+"""Policies that say something about each instance."""
 
 
 def unsupported(program: pb.Program, places: Mapping[str, Place] | None = None) -> list[Diagnostic]:
@@ -167,18 +172,11 @@ def _program(path: str, item: pb.ActiveProgram) -> Iterator[tuple[str, str, str]
         yield f"{path}.code", f"bundles in whole virtual machines (program `{item.name}`)", "use run"
     if code == "phonepl":
         yield f"{path}.code", f"Phonepl in a session (program `{item.name}`)", "use a bundle"
-    if item.max_instances > item.min_instances:
-        what = f"a variable number of instances (program `{item.name}`)"
-        yield (
-            f"{path}.instances",
-            what,
-            f"write `parallelizable {item.min_instances}`, or take an offer of Negotiate",
-        )
-    if item.policy in _POLICIES:
-        yield (
-            f"{path}.policy",
-            f"the policy `{_POLICIES[item.policy]}` (program `{item.name}`)",
-            "use round_robin",
-        )
+    policy = _OF_FIXED_NUMBER.get(item.policy)
+    if item.max_instances > item.min_instances and (policy or item.vm):
+        where = f"with the policy `{policy}`" if policy else "in a whole virtual machine"
+        what = f"a variable number of instances {where} (program `{item.name}`)"
+        hint = f"write `parallelizable {item.min_instances}`, or take an offer of Negotiate"
+        yield f"{path}.instances", what, hint
     if item.needs.storage_bytes:
         yield f"{path}.needs", f"storage of an execution environment (program `{item.name}`)", "use memory"

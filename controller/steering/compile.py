@@ -316,7 +316,7 @@ class Compiler:
 
     def program_branches(self, unit: str, name: str, port: pb.Port, turns: Selector) -> list[Branch]:
         program = self.programs[port.program]
-        living = self.deployment.serving(port.program)
+        living = self.deployment.receiving(port.program)
         if not living:
             # The channel stays, and its packets are dropped as `no_live_endpoint`.
             nobody = self.nobody(unit, self.deployment.of(port.program)[0], port.name)
@@ -334,6 +334,8 @@ class Compiler:
             return [self.chosen(name, Selector.HASH, members, filled)]
         if program.policy == pb.POLICY_WEIGHTED:
             filled = slots.weighted([program.weights[instance.index] for instance in living])
+        elif program.policy == pb.POLICY_LEAST_LOADED:
+            filled = slots.weighted([instance.weight for instance in living])
         else:
             filled = slots.cyclic(len(members))
         return [self.chosen(name, turns, members, filled)]

@@ -92,6 +92,8 @@ class PlacedInstance:
     """``ports``: real ports by the names registered so far, ``artp``: those of them that speak it.
 
     ``alive``: not known to be dead.
+    ``weight``: its part under ``least_loaded``.  ``leaving``: it works off what it has, and gets nothing new
+    that another could get.
     """
 
     program: str
@@ -101,6 +103,8 @@ class PlacedInstance:
     ports: Mapping[str, int]
     alive: bool = True
     artp: frozenset[str] = frozenset()
+    weight: int = 1
+    leaving: bool = False
 
     @property
     def name(self) -> str:
@@ -171,9 +175,14 @@ class Deployment:
         ]
 
     def serving(self, program: str) -> list[PlacedInstance]:
-        """The instances that packets can be sent to: alive, and all their names are registered."""
+        """The instances that are alive and have registered all their names: their rows stand."""
         ports = set(self.data_ports(program))
         return [one for one in self.of(program) if one.alive and ports <= one.ports.keys()]
+
+    def receiving(self, program: str) -> list[PlacedInstance]:
+        """Those among which packets are distributed; the leaving ones only if there are no others."""
+        serving = self.serving(program)
+        return [one for one in serving if not one.leaving] or serving
 
 
 def control_ports(session: pb.Program, program: str) -> list[str]:

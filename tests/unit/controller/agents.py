@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from controller.elasticity import Thresholds
 from controller.limits import Limits
 from controller.restarts import RestartPolicy
 from controller.server import ControlUnit, Settings
@@ -294,6 +295,7 @@ async def cluster(
     names: tuple[str, ...] = UNITS,
     limits: Limits | None = None,
     restarts: RestartPolicy | None = None,
+    elasticity: Thresholds | None = None,
     **fields: Any,
 ) -> AsyncIterator[Cluster]:
     """A control unit in this process with scripted agents."""
@@ -303,6 +305,7 @@ async def cluster(
             directory / "c.sock",
             limits=limits or Limits(),
             restarts=restarts or RestartPolicy(delays=()),
+            elasticity=elasticity or Thresholds(),
         )
     )
     await control.start()

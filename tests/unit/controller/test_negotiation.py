@@ -78,10 +78,21 @@ async def test_an_offer_is_taken_as_it_is(tmp_path: Path) -> None:
         )
 
 
-async def test_without_an_offer_the_range_is_refused_with_its_line(tmp_path: Path) -> None:
+@pytest.mark.req("D51")
+async def test_without_an_offer_a_range_starts_with_its_least(tmp_path: Path) -> None:
     async with cluster(tmp_path) as node:
-        with pytest.raises(InvalidSession, match=r"s\.dpn:6:.*variable number"):
-            await node.node.establish(RANGE, BUNDLES, file_name="s.dpn")
+        session = await node.node.establish(RANGE, BUNDLES)
+        assert [one.program for one in session.instances] == ["p", "q"]
+
+
+@pytest.mark.parametrize("policy", ["duplicate", "chosen"])
+async def test_a_range_is_refused_with_its_line_where_each_instance_means_something(
+    tmp_path: Path, policy: str
+) -> None:
+    text = RANGE.replace("1..8;", f"1..8 by {policy};").replace("input x : udp", "input x : artp")
+    async with cluster(tmp_path) as node:
+        with pytest.raises(InvalidSession, match=rf"s\.dpn:6:.*variable number.* `{policy}`"):
+            await node.node.establish(text, BUNDLES, file_name="s.dpn")
 
 
 async def test_an_offer_that_is_not_held_may_be_overtaken(tmp_path: Path) -> None:

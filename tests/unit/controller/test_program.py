@@ -165,7 +165,6 @@ def test_what_is_not_run_yet_is_named() -> None:
     parsed = check_text(CONFERENCE)
     text = render_all(unsupported(parsed.program, parsed.places), "c.dpn", CONFERENCE)
     for what in (
-        "variable number",
         "Phonepl",
         "`class realtime`",
         "`latency`",
