@@ -8,6 +8,7 @@ from controller.offers import Offers
 from controller.record import InstanceRecord, Membership, Phase, SessionRecord
 from controller.rule_names import RuleNames
 from controller.session import LiveSession, event, is_registered, snapshot
+from controller.steering import addressing
 from controller.steering.identifiers import Identifiers
 from controller.units import Units
 from dipronn.errors import NotFound
@@ -68,6 +69,14 @@ class Registry:
         session = self.numbered(number)
         instances = session.instances_in(machine) if session else []
         return (session, instances) if session and instances else None
+
+    def behind(self, unit: str, device: str) -> tuple[LiveSession, InstanceRecord] | None:
+        """Whose tap this is; of several programs in a machine the first."""
+        for session in self.sessions.values():
+            for instance in session.record.instances:
+                if instance.unit == unit and addressing.tap_device(instance.number) == device:
+                    return session, instance
+        return None
 
     def judge(self, session: LiveSession, text: str) -> None:
         """Active or degraded, and why; told to watchers if it changed or there is something to say."""

@@ -10,6 +10,7 @@ import structlog
 
 from controller.background import Background
 from controller.convergence import Convergence
+from controller.overruns import Overruns
 from controller.record import InstanceRecord, Phase, SessionRecord
 from controller.registry import Registry
 from controller.session import LiveSession, is_registered
@@ -41,6 +42,7 @@ class Reports:
         self._forget = forget
         self.on_death: Callable[[LiveSession, str], None] = lambda session, machine: None
         """Called with a session and a machine of it that has ended by itself."""
+        self._overruns = Overruns()
 
     # units
 
@@ -137,6 +139,13 @@ class Reports:
                 self.on_death(session, report.vm)
         else:
             session.spawned[report.vm] = time.monotonic() - report.age.ToNanoseconds() / 1e9
+
+    def on_counters(self, unit: str, counters: unit_pb2.UnitCounters) -> None:
+        """Name to who watches whoever was held to a bandwidth."""
+        for device, refused in self._overruns.new(unit, counters):
+            if found := self._registry.behind(unit, device):
+                session, instance = found
+                self._registry.tell(session, session.state, f"{instance.name} on {unit} is {refused}")
 
     def on_program(self, report: unit_pb2.ProgramReport) -> None:
         found = self._registry.find(report.session, report.vm)

@@ -121,6 +121,7 @@ static __always_inline int to_destination(struct xdp_md *ctx, struct packet *p, 
     struct traffic *counted = traffic.lookup(&row->channel);
     if (!c || !c->present || !counted) return -DROP_NO_RULE;
     count(p, counted);
+    p->service = c->service;
     struct artp_destination *d = artp_destination(ctx, udp, n);
     if (!d) return -DROP_MALFORMED_ARTP;
     if (is_mapped(d) != (family == 4)) return -DROP_FAMILY_MISMATCH;

@@ -54,6 +54,7 @@ static __always_inline int steer_channel(struct xdp_md *ctx, struct packet *p, v
     struct traffic *counted = traffic.lookup(&id);
     if (!c || !c->present || !counted) return -DROP_NO_RULE;
     count(p, counted);
+    p->service = c->service;
     if (c->member && p->artp) {
         struct artp_header *h = artp_header(ctx, p, udp);
         if (h && bpf_ntohs(h->instance) == c->member) return -DROP_OWN_CONTROL;

@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.steering.model import Channel, Endpoint, Selector, SlotKey, Tables
 
-GRAPH = ("fork", "channel", "slot", "endpoint")
+GRAPH = ("limit", "fork", "channel", "slot", "endpoint")
 """The tables that are kept."""
 
 
@@ -47,12 +47,25 @@ class Graph:
         if table == "slot":
             groups = {key.group for key in keys if key.index == 0}
         elif table == "endpoint":
-            groups = set().union(*(self._groups.get(key, ()) for key in keys))
+            groups = self._groups_of(keys)
+        elif table == "limit":
+            devices = set(keys)
+            groups = self._groups_of(n for n, row in self.rows.endpoint.items() if row.device in devices)
         return {channel for group in groups for channel in self._channels.get(group, ())}
 
+    def _groups_of(self, endpoints: Iterable[int]) -> set[int]:
+        return set().union(*(self._groups.get(number, ()) for number in endpoints))
+
     def only_endpoint(self, channel: Channel) -> tuple[int, Endpoint | None]:
-        """Of the only slot that the channel can choose, with its number; None: a choice, or no row."""
+        """Of the only slot that the channel can choose, with its number, if the common path may send there.
+
+        None: a choice, no row, or a limit of what leaves by its device.
+        """
         if channel.mask and channel.selector is not Selector.ZERO:
             return 0, None
         slot = self.rows.slot.get(SlotKey(channel.group, 0))
-        return (slot.endpoint, self.rows.endpoint.get(slot.endpoint)) if slot else (0, None)
+        endpoint = self.rows.endpoint.get(slot.endpoint) if slot else None
+        if slot is None or endpoint is None:
+            return 0, None
+        limit = self.rows.limit.get(endpoint.device)
+        return (0, None) if limit and limit.sent else (slot.endpoint, endpoint)

@@ -51,6 +51,14 @@ class LinkRow(ctypes.Structure):
     ]
 
 
+class Meter(ctypes.Structure):
+    _fields_: ClassVar = [("rate", u64), ("depth", u64), ("full", u64), ("refused", u64)]
+
+
+class LimitRow(ctypes.Structure):
+    _fields_: ClassVar = [("received", Meter), ("sent", Meter), ("burst", u64)]
+
+
 class Flow4Key(ctypes.Structure):
     _fields_: ClassVar = [
         ("source", Address4),
@@ -217,7 +225,7 @@ class ChannelRow(ctypes.Structure):
         ("port", u16),
         ("source_port", u16),
         ("writes_source", u8),
-        ("pad", u8),
+        ("service", u8),
         ("destination_mac", Mac),
         ("source_mac", Mac),
     ]
@@ -385,6 +393,7 @@ _A, _H, _L, _P = MapType.ARRAY, MapType.HASH, MapType.LRU_HASH, MapType.PERCPU_A
 MAPS = {
     "link": MapLayout(_A, None, LinkRow, "ifindex"),
     "link_vlan": MapLayout(_H, LinkKey, LinkRow, "vlan_link"),
+    "limit": MapLayout(_A, None, LimitRow, "ifindex"),
     "flow4": MapLayout(_H, Flow4Key, Flow4Row, "flow"),
     "flow6": MapLayout(_H, Flow6Key, Flow6Row, "flow"),
     "binding4": MapLayout(_H, Binding4Key, BindingRow, "binding"),

@@ -31,14 +31,15 @@ from ebpf.fork_tables import ForkTables
 from ebpf.graph import GRAPH, Graph
 from ebpf.layout import MAPS, Sizes
 from ebpf.maps import close_maps, new_devmap, open_maps, remove_pins
-from ebpf.outcome import Counters, Event, OverrideCopy, TestOutcome, Traffic, Verdict
+from ebpf.outcome import Counters, Event, OverrideCopy, Refused, TestOutcome, Traffic, Verdict
 
-__all__ = ["Counters", "Event", "Sizes", "SteeringProgram", "TestOutcome", "Traffic", "Verdict"]
+__all__ = ["Counters", "Event", "Refused", "Sizes", "SteeringProgram", "TestOutcome", "Traffic", "Verdict"]
 
 SOURCE = Path(__file__).with_name("steering.bpf.c")
 FUNCTIONS = ("steer", "steer_copy", *TRACEPOINTS)
 _ORDER = (
     "unit",
+    "limit",
     "endpoint",
     "slot",
     "channel",
@@ -53,6 +54,7 @@ _ORDER = (
 """Rows are written in this order, and deleted in the reverse: what is pointed to stands first."""
 _IN_MAPS = {
     "link": ("link", "link_vlan"),
+    "limit": ("limit",),
     "flow": ("flow4", "flow6"),
     "artp": ("artp",),
     "next_hop": ("next_hop",),
@@ -313,6 +315,16 @@ class SteeringProgram:
     def counters(self) -> Counters:
         """Since the maps were made; a channel's since its row was."""
         return self._counters.read()
+
+    def refused(self) -> dict[str, Refused]:
+        """What each limited device refused."""
+        found = {}
+        for device in self._graph.rows.limit:
+            with contextlib.suppress(Unavailable):  # a tap that went with its machine
+                raw = self._maps["limit"].lookup(rows.number(self._names.former().index(device)))
+                row = layout.LimitRow.from_buffer_copy(raw or bytes(ctypes.sizeof(layout.LimitRow)))
+                found[device] = Refused(row.received.refused, row.sent.refused)
+        return found
 
     def events(self) -> Iterator[Event]:
         """Those that wait now; never blocks. ``events_fd`` becomes readable when there are any."""

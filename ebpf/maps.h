@@ -4,6 +4,7 @@
 
 BPF_TABLE("array", u32, struct link_row, link, 1);                 /* by ifindex: untagged */
 BPF_TABLE("hash", struct link_key, struct link_row, link_vlan, 1); /* tagged */
+BPF_TABLE("array", u32, struct limit_row, limit, 1);               /* by ifindex */
 BPF_TABLE("hash", struct flow4_key, struct flow4_row, flow4, 1);   /* source 0: any */
 BPF_TABLE("hash", struct flow6_key, struct flow6_row, flow6, 1);
 BPF_TABLE("hash", struct binding4_key, struct binding_row, binding4, 1);

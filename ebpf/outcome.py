@@ -50,6 +50,14 @@ class Counters:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Packets beyond the limit of a device, by direction; since the limit was set."""
+
+    received: int = 0
+    sent: int = 0
+
+
+@dataclass(frozen=True)
 class Event:
     """A sampled drop, or a packet of an unknown flow (``reason`` REQUESTED). ``frame``: its first bytes."""
 

@@ -11,6 +11,7 @@ struct packet {
     u8 missed; /* the common path found no flow */
     u8 ttl;
     u8 wild;  /* found by a flow without source */
+    u8 service;
     u32 artp; /* the row that it met, or 0: no ARTP */
 };
 

@@ -96,6 +96,7 @@ static __always_inline int refused_by_device(struct packet *p) {
 
 static __always_inline int send(struct xdp_md *ctx, struct packet *p, const struct hop *hop, const int family,
                                 const int egress) {
+    if (!may_leave(p, hop->ifindex)) return -DROP_RATE_LIMITED;
     int padding = frame_length(ctx) - l3(p) - p->length;
     if (write_ethernet(ctx, p, hop, family)) return refused_by_device(p);
     if (padding > 0 && bpf_xdp_adjust_tail(ctx, -padding)) return refused_by_device(p);

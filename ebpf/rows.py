@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Protocol, TypeVar
 
 from controller.steering.model import (
+    MAX_BURST,
     MAX_GUEST_ADDRESSES,
     Address,
     Artp,
@@ -19,6 +20,7 @@ from controller.steering.model import (
     EndpointKind,
     Flow,
     FlowKey,
+    Limit,
     Link,
     LinkKey,
     LinkKind,
@@ -29,6 +31,7 @@ from controller.steering.model import (
     Peer,
     PeerKey,
     Selector,
+    Service,
     Slot,
     SlotKey,
     Socket,
@@ -36,6 +39,7 @@ from controller.steering.model import (
     TargetKind,
     Unit,
     Unmatched,
+    sending_time,
 )
 from ebpf import layout
 
@@ -146,6 +150,29 @@ def decode_link(devices: Devices, key: bytes, value: bytes) -> tuple[LinkKey, Li
         gateways=tuple(address for address in gateways if int(address)),
         instance=socket.ntohs(raw.instance),
     )
+
+
+# limit
+
+
+def _encode_limit_key(devices: Devices, key: str) -> tuple[str, bytes]:
+    return "limit", number(devices.index(key))
+
+
+def encode_limit(devices: Devices, key: str, row: Limit) -> Encoded:
+    _require(0 < row.burst <= MAX_BURST, f"limit of {key}: a burst of {row.burst} bytes")
+    meters = (
+        layout.Meter(rate, sending_time(row.burst, rate)) if rate else layout.Meter()
+        for rate in (row.received, row.sent)
+    )
+    return *_encode_limit_key(devices, key), bytes(layout.LimitRow(*meters, row.burst))
+
+
+def decode_limit(devices: Devices, key: bytes, value: bytes) -> tuple[str, Limit] | None:
+    raw = _read(layout.LimitRow, value)
+    if not raw.burst:
+        return None
+    return devices.name(int.from_bytes(key, "little")), Limit(raw.received.rate, raw.sent.rate, raw.burst)
 
 
 # flow
@@ -341,6 +368,7 @@ def encode_channel(
     """``endpoint``, with its number: that of the channel's only slot, if it has one."""
     _require(row.mask & (row.mask + 1) == 0, f"channel {key}: mask {row.mask} is not 2^k - 1")
     raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.member)
+    raw.service = row.service
     if endpoint is not None and endpoint.destination.address.version == 4 and not endpoint.vlan:
         raw.endpoint, raw.ifindex = number_, devices.index(endpoint.device)
         raw.unit, raw.mtu = endpoint.unit, endpoint.mtu
@@ -359,7 +387,7 @@ def decode_channel(key: bytes, value: bytes) -> tuple[int, Channel] | None:
     if not raw.present:
         return None
     return int.from_bytes(key, "little"), Channel(
-        Selector(raw.selector), raw.mask, raw.group, raw.session, raw.member
+        Selector(raw.selector), raw.mask, raw.group, raw.session, raw.member, Service(raw.service)
     )
 
 
@@ -437,6 +465,7 @@ def decode_unit(key: bytes, value: bytes) -> tuple[int, Unit] | None:
 
 ENCODE: dict[str, Callable[..., Encoded]] = {
     "link": encode_link,
+    "limit": encode_limit,
     "flow": encode_flow,
     "artp": encode_artp,
     "next_hop": encode_next_hop,
@@ -465,6 +494,8 @@ def encode_key(devices: Devices, table: str, key: object) -> tuple[str, bytes]:
             return _encode_peer_key(devices, key)
         case SlotKey():
             return table, number(key.group + key.index)
+        case str():
+            return _encode_limit_key(devices, key)
         case IPv4Address() | IPv6Address():
             return _encode_next_hop_key(devices, key)
         case int():
@@ -482,6 +513,8 @@ def decode(
         match table:
             case "link":
                 row = decode_link(devices, key, value)
+            case "limit":
+                row = decode_limit(devices, key, value)
             case "flow":
                 row = decode_flow(key, value, family)
             case "artp":

@@ -14,6 +14,7 @@
 #include "parse.h"
 #include "guest.h"
 #include "control.h"
+#include "limit.h"
 #include "rewrite.h"
 #include "artp.h"
 #include "peer.h"
@@ -26,6 +27,7 @@
 
 static __always_inline int steer_found(struct xdp_md *ctx, struct packet *p, void *data, void *ip,
                                        struct udphdr *udp, const struct found *f, const int family) {
+    if (p->link->kind == GUEST && !may_enter(p)) return -DROP_RATE_LIMITED;
     if (f->peer) return answer(ctx, p, ip, udp, f->peer, family);
     u32 target = f->target;
     if (target & TARGET_ARTP) {

@@ -46,6 +46,7 @@ enum drop {
 enum link_kind { OUTSIDE = 1, NODE, GUEST, FORK, CONTROL };
 enum unmatched { UNMATCHED_DROP, UNMATCHED_HOST, UNMATCHED_REQUEST };
 enum selector { SELECT_ZERO, SELECT_COUNTER, SELECT_HASH, SELECT_DATAGRAM, SELECT_INSTANCE };
+enum service { BEST_EFFORT, ASSURED, REALTIME };
 enum endpoint_kind {
     ENDPOINT_GUEST = 1,
     ENDPOINT_KERNEL,
@@ -82,6 +83,21 @@ struct link_row {
     u32 scope;    /* 1 << kind where flows may come in, else 0 */
     u16 instance; /* a guest's, in network order; 0: none */
     u16 fill;
+};
+
+/* What may pass a device in one direction, as a token bucket that is kept as the time at which it is full. */
+struct meter {
+    u64 rate;    /* bit/s; 0: unlimited */
+    u64 depth;   /* ns that the bucket takes to fill */
+    u64 full;    /* ns; the rest is the kernel's */
+    u64 refused; /* packets */
+};
+
+/* By ifindex: what enters by a device and what leaves by it. */
+struct limit_row {
+    struct meter received;
+    struct meter sent;
+    u64 burst; /* bytes; 0: no row */
 };
 
 struct flow4_key {
@@ -244,7 +260,7 @@ struct channel_row {
     u16 port;
     u16 source_port;
     u8 writes_source;
-    u8 pad;
+    u8 service;
     u8 destination_mac[6];
     u8 source_mac[6];
 };

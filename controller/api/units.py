@@ -121,6 +121,7 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
             case "counters":
                 state.counters = report.counters
                 self._accounts.on_counters(state.name, report.counters)
+                self._reports.on_counters(state.name, report.counters)
             case "usage":
                 self._accounts.on_usage(state.name, report.usage)
                 self._elasticity.on_usage(report.usage)

@@ -19,6 +19,7 @@ from controller.steering import addressing, compile_artp, compile_control, slots
 from controller.steering.branch import Branch, Member
 from controller.steering.compile_order import by_sequencer, order_entrance, sequencer_of
 from controller.steering.deployment import NOWHERE, Deployment, NodeUnit, PlacedInstance
+from controller.steering.guest_limits import guest_limit
 from controller.steering.identifiers import Identifiers
 from controller.steering.model import (
     UDP,
@@ -75,6 +76,8 @@ def compile_machines(deployment: Deployment) -> dict[str, Tables]:
             rows = tables.setdefault(instance.unit, Tables())
             # Programs of one machine share its tap.
             rows.link.setdefault(_tap(instance), _guest_link(deployment, instance))
+            if limit := guest_limit(deployment, instance):
+                rows.limit[_tap(instance).device] = limit
     return tables
 
 

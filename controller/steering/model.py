@@ -116,6 +116,41 @@ class Link:
 MAX_GUEST_ADDRESSES = 4
 
 
+# limit
+
+
+class Service(IntEnum):
+    """The class of a channel's packets: who may still send when a device is near its limit."""
+
+    BEST_EFFORT = 0
+    ASSURED = 1
+    REALTIME = 2
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How much may pass a device, in bit/s of IP packets; 0 is as much as it takes.
+
+    ``received``: what a guest sends, and so enters by its device.  ``sent``: what leaves by a device.
+    ``burst``: bytes that may pass at once after a pause; a longer packet never does.  On its way out
+    ``BEST_EFFORT`` has one burst, ``ASSURED`` two, ``REALTIME`` three: what one leaves over is there for
+    those above it, so that they come before it.
+    """
+
+    received: int = 0
+    sent: int = 0
+    burst: int = 1 << 16
+
+
+MAX_BURST = 1 << 29
+"""Its time at 1 bit/s, for every class, fits into 64 bits of nanoseconds."""
+
+
+def sending_time(octets: int, rate: int) -> int:
+    """Nanoseconds that so many bytes take at a rate in bit/s, rounded down as the kernel does it."""
+    return octets * 8_000_000_000 // rate
+
+
 # what a lookup finds
 
 
@@ -277,6 +312,7 @@ class Channel:
     group: int
     session: int
     member: int = 0
+    service: Service = Service.BEST_EFFORT
 
 
 @dataclass(frozen=True)
@@ -333,6 +369,8 @@ class Tables:
     """All rows of one unit."""
 
     link: dict[LinkKey, Link] = field(default_factory=dict)
+    limit: dict[str, Limit] = field(default_factory=dict)
+    """By device, whatever VLAN its packets carry."""
     flow: dict[FlowKey, Flow] = field(default_factory=dict)
     artp: dict[int, Artp] = field(default_factory=dict)
     next_hop: dict[Address, NextHop] = field(default_factory=dict)

@@ -31,12 +31,14 @@ from controller.steering.model import (
     Peer,
     PeerKey,
     Selector,
+    Service,
     SlotKey,
     Socket,
     Tables,
     Target,
     TargetKind,
     Unmatched,
+    sending_time,
 )
 from controller.steering.outcome import Counters, Emission, Outcome, PacketCount, Step
 from controller.steering.packet import (
@@ -102,6 +104,8 @@ class Oracle:
     round_robin: Counter[int] = field(default_factory=Counter)
     """Packets so far, by group."""
     _buckets: dict[tuple[LinkKey, bool], _Bucket] = field(default_factory=dict)
+    _full: dict[tuple[str, str], int] = field(default_factory=dict)
+    """When the buckets of a device's limit are full, ns; by device and direction."""
 
     def receive(self, device: str, frame: bytes, now: float) -> Outcome:
         """Handle one frame that came in by ``device`` at ``now`` (seconds, monotonic), to its end."""
@@ -126,6 +130,19 @@ class Oracle:
         if bucket.tokens < 1:
             return False
         bucket.tokens -= 1
+        return True
+
+    def may_pass(self, device: str, direction: str, octets: int, bursts: int, now: float) -> bool:
+        """Whether the device's limit lets so many bytes pass ``received`` or ``sent``."""
+        limit = self.tables.limit.get(device)
+        rate: int = getattr(limit, direction) if limit else 0
+        if limit is None or not rate:
+            return True
+        time = int(now * 1e9)
+        full = max(time, self._full.get((device, direction), 0)) + sending_time(octets, rate)
+        if full - time > sending_time(limit.burst, rate) * bursts:
+            return False
+        self._full[device, direction] = full
         return True
 
     def find_peer(self, key: PeerKey, now: float) -> Peer | None:
@@ -153,6 +170,7 @@ class _Passage:
 
     def __post_init__(self) -> None:
         self.artp: ArtpHeader | None = None
+        self.service = Service.BEST_EFFORT
         self.tables = self.oracle.tables
         self.counters = self.oracle.counters
 
@@ -269,6 +287,7 @@ class _Passage:
             peer = self.oracle.find_peer(PeerKey(source, destination), self.now)
             if peer is None:
                 raise Dropped(Drop.GUEST_FORBIDDEN)
+            self._pass_guest_limit(udp)
             self._answer(udp, peer)
             return
         if destination.port == NAME_PORT:
@@ -277,7 +296,15 @@ class _Passage:
         if binding is None:
             raise Dropped(Drop.NO_BINDING)
         self._met(0, "binding", f"{source} on {self._link_name} → {binding.target}")
+        self._pass_guest_limit(udp)
         self._found(binding.target, udp, wild=False)
+
+    def _pass_guest_limit(self, udp: Udp) -> None:  # [13a]
+        if not self.oracle.may_pass(self.device, "received", udp.datagram.length, 1, self.now):
+            raise Dropped(Drop.RATE_LIMITED)
+        limit = self.tables.limit.get(self.device)
+        if limit and limit.received:
+            self.service = Service.ASSURED
 
     def _udp(self, udp: Udp) -> None:  # [14]
         key = FlowKey(UDP, udp.destination, udp.source)
@@ -370,7 +397,8 @@ class _Passage:
         self._check_size(udp.datagram, hop.mtu)
         packet = rewrite(udp, row.source, destination)
         frame = frame_of(packet, hop.destination_mac, hop.source_mac, hop.vlan)
-        self._send(Emission(hop.device, frame, copy, row.channel))
+        service = self.tables.channel[row.channel].service
+        self._send(Emission(hop.device, frame, copy, row.channel), udp, service)
 
     # Sections 6 and 7: target and channel
 
@@ -418,7 +446,7 @@ class _Passage:
         source = None if endpoint.kind is EndpointKind.GUEST else endpoint.source
         packet = rewrite(udp, source, endpoint.destination)  # [21]
         frame = frame_of(packet, endpoint.destination_mac, endpoint.source_mac, endpoint.vlan)
-        self._send(Emission(endpoint.device, frame, copy, number, endpoint_number))
+        self._send(Emission(endpoint.device, frame, copy, number, endpoint_number), udp, channel.service)
 
     def _select(self, channel: Channel, udp: Udp) -> int:
         match channel.selector:
@@ -479,7 +507,8 @@ class _Passage:
         if peer.control:
             self._control_network(peer.device, peer.vlan)
         packet = rewrite(udp, source=peer.source)
-        self._send(Emission(peer.device, frame_of(packet, peer.destination_mac, peer.source_mac, peer.vlan)))
+        frame = frame_of(packet, peer.destination_mac, peer.source_mac, peer.vlan)
+        self._send(Emission(peer.device, frame), udp, self.service)
 
     # What becomes of a packet
 
@@ -521,7 +550,10 @@ class _Passage:
             raise Dropped(Drop.GUEST_RATE)
         self._to_host()
 
-    def _send(self, emission: Emission) -> None:
+    def _send(self, emission: Emission, udp: Udp, service: Service) -> None:
+        octets, bursts = udp.datagram.length, service + 1
+        if not self.oracle.may_pass(emission.device, "sent", octets, bursts, self.now):  # [21a]
+            raise Dropped(Drop.RATE_LIMITED)
         self.counters.sent += 1
         self.outcome.emissions.append(emission)
         where = f"on {emission.device}" if emission.device else "to the next hop"  # which the unit will find

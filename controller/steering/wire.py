@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Literal, TypeVar
 
 from controller.steering.model import (
+    MAX_BURST,
     MAX_GUEST_ADDRESSES,
     UDP,
     Address,
@@ -30,6 +31,7 @@ from controller.steering.model import (
     FlowKey,
     ForkBranch,
     ForkKey,
+    Limit,
     Link,
     LinkKey,
     LinkKind,
@@ -40,6 +42,7 @@ from controller.steering.model import (
     Peer,
     PeerKey,
     Selector,
+    Service,
     Slot,
     SlotKey,
     Socket,
@@ -90,6 +93,8 @@ def encode(tables: Tables) -> pb.Tables:
             gateways=[address.packed for address in link.gateways],
             instance=link.instance,
         )
+    for device, limit in tables.limit.items():
+        message.limit.add(device=device, received=limit.received, sent=limit.sent, burst=limit.burst)
     for flow_key, flow in tables.flow.items():
         prefix = flow.permitted_source
         message.flow.add(
@@ -140,6 +145,7 @@ def encode(tables: Tables) -> pb.Tables:
             group=channel.group,
             session=channel.session,
             member=channel.member,
+            service=channel.service,
         )
     for slot_key, slot in tables.slot.items():
         message.slot.add(
@@ -194,6 +200,7 @@ def decode(message: pb.Tables) -> Tables:
     """The rows of a message.  Raises ``MalformedTables``."""
     tables = Tables(
         link=_rows("link", message.link, _read_link),
+        limit=_rows("limit", message.limit, _read_limit),
         flow=_rows("flow", message.flow, _read_flow),
         artp=_rows("artp", message.artp, _read_artp),
         binding=_rows("binding", message.binding, _read_binding),
@@ -246,6 +253,12 @@ def _read_link(row: pb.LinkRow) -> tuple[LinkKey, Link]:
     _require(len(link.addresses) <= MAX_GUEST_ADDRESSES, f"more than {MAX_GUEST_ADDRESSES} addresses")
     _require(len(set(families)) == len(families), "two gateways of one family")
     return _link_key(row.device, row.vlan), link
+
+
+def _read_limit(row: pb.LimitRow) -> tuple[str, Limit]:
+    device = _link_key(row.device, 0).device
+    _require(0 < row.burst <= MAX_BURST, f"burst {row.burst} is not in 1..{MAX_BURST}")
+    return device, Limit(row.received, row.sent, row.burst)
 
 
 def _read_flow(row: pb.FlowRow) -> tuple[FlowKey, Flow]:
@@ -320,6 +333,7 @@ def _read_channel(row: pb.ChannelRow) -> tuple[int, Channel]:
         _number(row.group, "group"),
         row.session,
         row.member,
+        _enum(Service, row.service, "service"),
     )
 
 

@@ -39,7 +39,18 @@ class Counted(Protocol):
     def channels(self) -> Mapping[int, Traffic]: ...
 
 
-def counters_report(counted: Counted) -> unit_pb2.UnitCounters:
+class Refused(Protocol):
+    """Packets beyond a device's limit."""
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def sent(self) -> int: ...
+
+
+def counters_report(counted: Counted, refused: Mapping[str, Refused] | None = None) -> unit_pb2.UnitCounters:
+    """``refused``: by device."""
     return unit_pb2.UnitCounters(
         received=counted.received,
         copies=counted.copies,
@@ -49,5 +60,9 @@ def counters_report(counted: Counted) -> unit_pb2.UnitCounters:
         channels={
             channel: unit_pb2.PacketCount(packets=traffic.packets, bytes=traffic.bytes)
             for channel, traffic in counted.channels.items()
+        },
+        refused={
+            device: unit_pb2.Refused(received=each.received, sent=each.sent)
+            for device, each in (refused or {}).items()
         },
     )

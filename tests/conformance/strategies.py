@@ -26,6 +26,7 @@ from controller.steering.model import (
     FlowKey,
     ForkBranch,
     ForkKey,
+    Limit,
     Link,
     LinkKey,
     LinkKind,
@@ -37,6 +38,7 @@ from controller.steering.model import (
     Peer,
     PeerKey,
     Selector,
+    Service,
     Slot,
     SlotKey,
     Socket,
@@ -541,6 +543,12 @@ def writes(draw: DrawFn, rows: Tables, guests: bool, artp: bool) -> Write:
     return Write(table, key, None if draw(st.integers(0, 3)) == 0 else row)
 
 
+LIMITS = st.builds(
+    Limit, st.sampled_from((0, 8, 800)), st.sampled_from((0, 8, 800)), st.sampled_from((1, 28, 40, 100))
+)
+"""In bits and bytes so few that frames of a test meet them."""
+
+
 @composite
 def worlds(
     draw: DrawFn,
@@ -554,6 +562,10 @@ def worlds(
     """Tables, and events that happen to them."""
     artp = guests if artp is None else artp
     rows = draw(tables(guests, artp))
+    if guests and waits and draw(st.integers(0, 3)) == 0:  # in real time a bucket fills when it likes
+        rows.limit = draw(st.dictionaries(st.sampled_from(DEVICES), LIMITS, min_size=1))
+        for number in sorted(rows.channel):
+            rows.channel[number] = replace(rows.channel[number], service=draw(st.sampled_from(Service)))
     deaths = st.builds(SetAlive, st.sampled_from(UNITS), st.booleans())
     arrival = arrivals(rows, guests, artp, waits).filter(lambda event: len(event.frame) >= shortest_frame)
     orders = [deaths, writes(rows, guests, artp)]

@@ -37,7 +37,7 @@ def test_the_generator_reaches_every_fate() -> None:
     fates: Counter[object] = Counter()
 
     @settings(
-        max_examples=250,
+        max_examples=400,
         phases=[Phase.generate],
         derandomize=True,
         database=None,

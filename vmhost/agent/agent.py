@@ -337,7 +337,7 @@ class Agent:
         self._report(usage=self._meter.read())
 
     def _counters(self) -> unit_pb2.UnitCounters:
-        counters = counters_report(self._program.counters())
+        counters = counters_report(self._program.counters(), self._program.refused())
         counters.sequencers.extend(messages.reports(self._sequencers.counts()))
         return counters
 

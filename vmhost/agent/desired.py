@@ -45,6 +45,8 @@ def desired_state(
     sequencer = ordered(slice_.session, slice_.sequencer) if slice_.HasField("sequencer") else None
     sequenced = {sequencer.device} if sequencer else set()
     _check_devices(slice_.session, rows, {key.device for key in own_links} | guests | sequenced)
+    if slice_.session != BASE and (others := rows.limit.keys() - guests):
+        raise InvalidSession(f"session {slice_.session}: a limit of {others.pop()}, which is no tap of it")
     by_name = {machine.spec.name: machine for machine in machines}
     if len(by_name) < len(machines) or len(guests) < len(machines):
         raise InvalidSession(f"session {slice_.session}: two machines share a name or a device")

@@ -19,7 +19,7 @@ from controller.steering.model import BindingKey, Endpoint, LinkKey, Peer, Table
 from vmhost.order.rules import Sequencer
 from vmhost.vm.spec import VmSpec
 
-GROUND = ("unit", "link")
+GROUND = ("unit", "limit", "link")
 """Tables that machines need before they start."""
 PATHS = ("endpoint", "slot", "channel", "fork", "artp")
 ENTRANCES = ("peer", "flow", "binding")
@@ -322,6 +322,8 @@ def device_of(part: object) -> str | None:
         case LinkKey(device=device) | BindingKey(link=LinkKey(device=device)):
             return device
         case Peer(device=device) | Endpoint(device=device):
+            return device
+        case str(device):  # of a limit
             return device
         case _:
             return None

@@ -123,6 +123,8 @@ def encode(tables: Tables, ports: Ports) -> Entries:
     entries: Entries = {}
     for binding_key in tables.binding:
         raise NotForSwitches(f"binding {binding_key}: a switch has no guests")
+    for device in tables.limit:
+        raise NotForSwitches(f"limit of {device}: switches do not count bits per second yet")
     for link_key, link in tables.link.items():
         entries[EntryKey("link", (ports.number(link_key.device), link_key.vlan))] = _link(link_key, link)
     singled = {key.destination for key in tables.flow if key.source is not None}
@@ -407,8 +409,10 @@ def _read_flow(six: bool, action: Action) -> Flow:
 
 def _read_channel(action: Action) -> Channel:
     if action.name == "lead":
-        return Channel(Selector.ZERO, *action.parameters[2:])
-    return Channel(Selector(action.parameters[0]), *action.parameters[1:])
+        mask, group, session = action.parameters[2:]
+        return Channel(Selector.ZERO, mask, group, session)
+    selector, mask, group, session, member = action.parameters
+    return Channel(Selector(selector), mask, group, session, member)
 
 
 def _read_artp(action: Action, override: Action | None) -> Artp:

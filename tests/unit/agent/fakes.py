@@ -20,7 +20,7 @@ from controller.steering.model import Tables
 from dipronn.errors import DipronnError
 from dipronn.unit.config import Control, LinkConfig
 from dipronn.v1 import unit_pb2
-from ebpf.loader import Counters, SteeringProgram
+from ebpf.loader import Counters, Refused, SteeringProgram
 from tests.unit.agent import orders
 from vmhost.agent import addresses, naming
 from vmhost.agent.agent import Agent
@@ -110,6 +110,9 @@ class FakeProgram:
 
     def set_alive(self, unit: int, alive: bool) -> None:
         self._world.rows.unit[unit] = type(self._world.rows.unit[unit])(alive)
+
+    def refused(self) -> dict[str, Refused]:
+        return {}
 
     def counters(self) -> Counters:
         return Counters()
