@@ -13,10 +13,12 @@ static __always_inline int override_packet(struct xdp_md *ctx, struct packet *p,
     if (t) {
         t->copies = count;
         t->artp = p->artp;
+        t->vlan = p->vlan;
     }
     return XDP_REDIRECT;
 #else
-    return broadcast(ctx, p, count - 1, count);
+    u32 plan = count - 1;
+    return broadcast(ctx, p, plans.lookup((int *)&plan), plan, count);
 #endif
 }
 

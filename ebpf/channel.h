@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* A channel: which slot (R2), which of its endpoints lives (R3), and the hop there (docs/steering.md, 16 to
- * 21). */
+ * 21). `family` is 0 for what a kernel program left that is no UDP. */
 
 static __always_inline u32 five_tuple_crc(void *ip, struct udphdr *udp, const int family) {
     u32 zero = 0, crc32 = ~0u;
@@ -31,6 +31,7 @@ static __always_inline u32 chosen_index(struct xdp_md *ctx, const struct packet 
         u32 *next = counter.lookup(&group);
         return next ? fetch_add(next, 1) & c->mask : 0;
     }
+    if (!family) return 0;
     if (c->selector == SELECT_HASH) return five_tuple_crc(ip, udp, family) & c->mask;
     struct artp_header *h = artp_header(ctx, p, udp);
     if (!h) return 0;
@@ -82,6 +83,9 @@ static __always_inline int steer_channel(struct xdp_md *ctx, struct packet *p, v
         t->endpoint = chosen;
     }
 #endif
+    if (e->kind == ENDPOINT_KERNEL)
+        return egress ? -DROP_NO_RULE : enter_program(ctx, p, e->program, e->stream);
+    if (!family) return -DROP_NOT_REWRITABLE;
     if (e->family != family) return -DROP_FAMILY_MISMATCH;
     if (p->ttl <= 1) return -DROP_TTL_EXPIRED;
     if (p->length > e->mtu) return -DROP_TOO_BIG;

@@ -9,9 +9,9 @@
 
 #ifndef TRACE
 /* Sends the packet into a plan's devices, with what its copies need in front of it. */
-static __always_inline int broadcast(struct xdp_md *ctx, struct packet *p, u32 plan, u32 copies) {
+static __always_inline int broadcast(struct xdp_md *ctx, struct packet *p, void *devices, u32 plan,
+                                     u32 copies) {
     p->totals->forked += copies;
-    void *devices = plans.lookup((int *)&plan);
     if (!devices || bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct copy_meta)))
         return XDP_DROP; /* forked and never to arrive: counted as device drops */
     struct copy_meta *meta = (void *)(long)ctx->data_meta;
@@ -23,6 +23,7 @@ static __always_inline int broadcast(struct xdp_md *ctx, struct packet *p, u32 p
     meta->serial = ++p->totals->serial;
     meta->vlan = p->vlan;
     meta->wild = p->wild;
+    meta->programs = p->programs;
     meta->artp = p->artp;
     return ((long (*)(void *, u64, u64))BPF_FUNC_redirect_map)(devices, 0, BPF_F_BROADCAST);
 }
@@ -39,11 +40,16 @@ static __always_inline int fork_packet(struct xdp_md *ctx, struct packet *p, u32
         t->fork = id;
         t->copies = f->copies;
         t->wild = p->wild;
+        t->programs = p->programs;
+        t->vlan = p->vlan;
         t->artp = p->artp;
     }
     return XDP_REDIRECT;
 #else
-    return broadcast(ctx, p, p->length > f->mtu ? f->plan + 1 : f->plan, f->copies);
+    /* What a program put is looked at behind the fork veth. */
+    u32 length = p->programs ? FORK_UNLIMITED - 1 : p->length;
+    u32 plan = length > f->mtu ? f->plan + 1 : f->plan;
+    return broadcast(ctx, p, plans.lookup((int *)&plan), plan, f->copies);
 #endif
 }
 
@@ -92,11 +98,15 @@ static __always_inline int from_fork_veth(struct xdp_md *ctx, struct packet *p) 
     p->ifindex = meta->ifindex;
     p->vlan = meta->vlan;
     p->wild = meta->wild;
+    p->programs = meta->programs;
     p->artp = meta->artp;
     p->totals->arrived++;
     if (bpf_xdp_adjust_meta(ctx, sizeof(*meta))) return finish(ctx, p, -DROP_NO_RULE, 0);
+    if (plan & PLAN_PUTS)
+        return finish(ctx, p, call_program(ctx, p, plan & ~PLAN_PUTS, STREAMS - 1, p->artp, key.copy), 0);
     u32 *channel_id = plan < OVERRIDE_PLANS ? NULL : branch.lookup(&key);
     if (!channel_id && plan >= OVERRIDE_PLANS) return finish(ctx, p, -DROP_NO_RULE, 0);
+    if (channel_id && p->programs) return finish(ctx, p, onward_to(ctx, p, *channel_id), 0);
     return finish(ctx, p, steer_arrived(ctx, p, channel_id, key.copy, 0), 0);
 }
 

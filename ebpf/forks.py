@@ -46,7 +46,7 @@ def plan_fork(fork: int, tables: Tables) -> ForkPlan:
 
 
 def _certain(number: int, tables: Tables, references: set[Reference]) -> Endpoint | None:
-    """An endpoint whose device the branch is sure to leave by."""
+    """An endpoint whose device the branch is sure to leave by; kernel programs have none."""
     references.add(("channel", number))
     channel: Channel | None = tables.channel.get(number)
     if channel is None or not (channel.mask == 0 or channel.selector is Selector.ZERO):
@@ -62,7 +62,7 @@ def _certain(number: int, tables: Tables, references: set[Reference]) -> Endpoin
             references.add(("endpoint", each))
             ends.append(tables.endpoint.get(each))
     first = ends[0]
-    if first is None or any(end is None or end.device != first.device for end in ends):
+    if not first or not first.device or any(not end or end.device != first.device for end in ends):
         return None
     return min((end for end in ends if end is not None), key=lambda end: end.mtu)
 

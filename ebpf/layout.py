@@ -25,6 +25,9 @@ LINK_FORK = 4
 OVERRIDE_PLANS = 4
 FORK_MAGIC = 0xD1F07C09
 DROPS = 64
+STREAMS = 32
+MOST_PUTS = 32
+PLAN_PUTS = 0x8000_0000
 EVENT_FRAME = 192
 
 
@@ -254,7 +257,9 @@ class EndpointRow(ctypes.Structure):
         ("address", Address6),
         ("source", Address6),
         ("public", Address6),
-        ("fill", u32 * 11),
+        ("program", u32),
+        ("stream", u32),
+        ("fill", u32 * 9),
     ]
 
 
@@ -325,8 +330,25 @@ class CopyMeta(ctypes.Structure):
         ("serial", u64),
         ("vlan", u16),
         ("wild", u8),
-        ("pad", u8),
+        ("programs", u8),
         ("artp", u32),
+    ]
+
+
+class Passage(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("program", u32),
+        ("programs", u32),
+        ("ifindex", u32),
+        ("vlan", u32),
+        ("channel", u32),
+        ("copy", u32),
+        ("kind", u32),
+        ("puts", u32),
+        ("stream", u32),
+        ("written", u32),
+        ("empty", u32),
+        ("beyond", u32),
     ]
 
 
@@ -342,6 +364,12 @@ class Trace(ctypes.Structure):
         ("copies", u32),
         ("wild", u32),
         ("artp", u32),
+        ("program", u32),
+        ("programs", u32),
+        ("puts", u32),
+        ("vlan", u32),
+        ("empty", u32),
+        ("beyond", u32),
     ]
 
 
@@ -361,6 +389,7 @@ class Sizes:
     slot: int = 1 << 16
     endpoint: int = 1 << 14
     unit: int = 1 << 8
+    program: int = 1 << 8
     vlan_link: int = 1 << 10
     ifindex: int = 1 << 16
     events: int = 1 << 18
@@ -415,6 +444,10 @@ MAPS = {
     "traffic": MapLayout(_P, None, Traffic, "channel"),
     "retired": MapLayout(_A, None, Traffic, "channel"),
     "totals": MapLayout(_P, None, Totals, "1"),
+    "binding_put": MapLayout(_A, None, u32, "program", STREAMS),
+    "passage": MapLayout(_P, None, Passage, "1"),
+    "programs": MapLayout(MapType.PROG_ARRAY, None, u32, "program", STREAMS),
+    "onward": MapLayout(MapType.PROG_ARRAY, None, u32, "1"),
     "numbering": MapLayout(_P, None, Numbering, "ifindex"),
     "bucket": MapLayout(_L, LinkKey, u64, "vlan_link", 4),
     "config": MapLayout(_A, None, Config, "1"),
@@ -422,6 +455,7 @@ MAPS = {
     "events": MapLayout(MapType.RINGBUF, None, None, "events"),
     "tx": MapLayout(MapType.DEVMAP, None, DevmapValue, "ifindex"),
     "plans": MapLayout(MapType.ARRAY_OF_MAPS, None, u32, "fork", 4),
+    "put_plans": MapLayout(MapType.ARRAY_OF_MAPS, None, u32, str(MOST_PUTS + 1)),
     "attached": MapLayout(_H, None, u32, "vlan_link"),
 }
 """All maps but ``plan_devices`` (one per plan, made with it) and ``trace`` (the test build's). ``attached``

@@ -29,14 +29,25 @@ from ebpf.events import RingBuffer
 from ebpf.flow_batch import FlowBatch
 from ebpf.fork_tables import ForkTables
 from ebpf.graph import GRAPH, Graph
+from ebpf.kernel import KernelPrograms
 from ebpf.layout import MAPS, Sizes
 from ebpf.maps import close_maps, new_devmap, open_maps, remove_pins
-from ebpf.outcome import Counters, Event, OverrideCopy, Refused, TestOutcome, Traffic, Verdict
+from ebpf.outcome import (
+    Counters,
+    Event,
+    OverrideCopy,
+    PutCopy,
+    PutsAt,
+    Refused,
+    TestOutcome,
+    Traffic,
+    Verdict,
+)
 
 __all__ = ["Counters", "Event", "Refused", "Sizes", "SteeringProgram", "TestOutcome", "Traffic", "Verdict"]
 
 SOURCE = Path(__file__).with_name("steering.bpf.c")
-FUNCTIONS = ("steer", "steer_copy", *TRACEPOINTS)
+FUNCTIONS = ("steer", "steer_copy", "steer_put", *TRACEPOINTS)
 _ORDER = (
     "unit",
     "limit",
@@ -58,7 +69,7 @@ _IN_MAPS = {
     "flow": ("flow4", "flow6"),
     "artp": ("artp",),
     "next_hop": ("next_hop",),
-    "binding": ("binding4", "binding6"),
+    "binding": ("binding4", "binding6", "binding_put"),
     "peer": ("peer4", "peer6"),
     "channel": ("channel",),
     "slot": ("slot",),
@@ -87,6 +98,7 @@ class SteeringProgram:
         self._attachment = Attachment(maps, names, sizes, pins, trace)
         self._graph = Graph()
         self._forks = ForkTables(maps, self._attachment, self._graph, self._write, trace=trace)
+        self._kernel = KernelPrograms(maps, self._attachment, pins, sizes, trace=trace)
         self._counters = CounterReader(maps)
         self._ring: RingBuffer | None = None
 
@@ -122,6 +134,7 @@ class SteeringProgram:
                     attach = XDP_DEVMAP if function == "steer_copy" else 0
                     program._programs[function] = compiled.load(function, kind, every, expected_attach=attach)
             program._attachment.start(program._programs)
+            program._kernel.start(program._programs["steer_put"], program._programs["steer_copy"])
             held = program.rows((*GRAPH, "artp"))
             for table in GRAPH:
                 program._graph.insert(table, getattr(held, table))
@@ -201,7 +214,7 @@ class SteeringProgram:
             if table == "fork":
                 self._check_number("fork", key.fork)
                 continue
-            if table in ("endpoint", "peer", "next_hop"):
+            if table in ("endpoint", "peer", "next_hop") and row.device:
                 self._attachment.prepare(row.device, row.mtu)
             elif table == "link":
                 self._attachment.index(key.device)
@@ -310,6 +323,11 @@ class SteeringProgram:
             for key, row in [rows.decode_peer(self._names, raw, value, family)]
         }
 
+    @property
+    def kernel(self) -> KernelPrograms:
+        """The compiled programs that packets may pass."""
+        return self._kernel
+
     # Observation
 
     def counters(self) -> Counters:
@@ -351,7 +369,7 @@ class SteeringProgram:
         device: str,
         frame: bytes,
         *,
-        copy: ForkKey | OverrideCopy | None = None,
+        copy: ForkKey | OverrideCopy | PutCopy | None = None,
         first: TestOutcome | None = None,
         now: float | None = None,
     ) -> TestOutcome:
@@ -371,15 +389,15 @@ class SteeringProgram:
         if copy is not None:
             assert first is not None, "a copy is one of a packet that was run before"
             asked.ifindex = self._attachment.fork_index
-            tagged = frame[12:14] in (b"\x81\x00", b"\x88\xa8")
             meta = layout.CopyMeta(
                 magic=layout.FORK_MAGIC,
-                plan=self._forks.plan_in_use(copy.fork) if isinstance(copy, ForkKey) else copy.copies - 1,
+                plan=self._plan_of(copy),
                 copy=copy.copy,
                 ifindex=index,
-                vlan=int.from_bytes(frame[14:16], "big") & 0xFFF if tagged else 0,
+                vlan=first.vlan,
                 wild=first.wild,
-                artp=first.artp or 0,
+                programs=copy.at.programs if isinstance(copy, PutCopy) else first.programs,
+                artp=copy.at.written if isinstance(copy, PutCopy) else first.artp or 0,
             )
             data = bytes(meta) + frame
             context = struct.pack("=6I", ctypes.sizeof(meta), len(data), 0, 0, 0, 0)
@@ -397,7 +415,20 @@ class SteeringProgram:
             copies=told.copies,
             wild=bool(told.wild),
             artp=told.artp or None,
+            programs=told.programs,
+            vlan=told.vlan,
+            unmade=(Drop.EMPTY_PACKET,) * told.empty + (Drop.TARGET_LIMIT,) * told.beyond,
+            puts=PutsAt(told.program, told.programs, told.puts) if told.program else None,
         )
+
+    def _plan_of(self, copy: ForkKey | OverrideCopy | PutCopy) -> int:
+        match copy:
+            case ForkKey():
+                return self._forks.plan_in_use(copy.fork)
+            case OverrideCopy():
+                return copy.copies - 1
+            case PutCopy():
+                return layout.PLAN_PUTS | copy.at.program
 
     def close(self, unpin: bool) -> None:
         """Free what this process holds.

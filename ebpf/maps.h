@@ -35,6 +35,11 @@ BPF_XDP_REDIRECT_MAP("devmap", struct bpf_devmap_val, tx, 1); /* by ifindex */
 BPF_XDP_REDIRECT_MAP("devmap", struct bpf_devmap_val, plan_devices,
                      1); /* a plan's devices, in the copies' order */
 BPF_TABLE("array_of_maps$plan_devices", int, int, plans, 1);
+BPF_TABLE("array_of_maps$plan_devices", int, int, put_plans, 1); /* by number of puts */
+BPF_TABLE("array", u32, u32, binding_put, 1);                    /* by program and stream → target */
+BPF_TABLE("percpu_array", u32, struct passage, passage, 1);
+BPF_TABLE("prog", u32, u32, programs, 1); /* by program and stream */
+BPF_TABLE("prog", u32, u32, onward, 1);   /* steer_put */
 #ifdef TRACE
 BPF_TABLE("array", u32, struct trace, trace, 1);
 #endif

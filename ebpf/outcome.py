@@ -78,13 +78,33 @@ class OverrideCopy:
 
 
 @dataclass(frozen=True)
+class PutsAt:
+    """Where a kernel program wrote several puts down, and how many programs the packet has passed."""
+
+    program: int
+    programs: int
+    written: int
+
+
+@dataclass(frozen=True)
+class PutCopy:
+    """One of several puts of a packet."""
+
+    at: PutsAt
+    copy: int
+
+
+@dataclass(frozen=True)
 class TestOutcome:
     """What one run of the program did with a frame.
 
     For a target that is a fork, ``fork`` is its id and ``copies`` the number of branches; each copy is then
     run by ``run(…, outcome.frame, copy=ForkKey(fork, i), first=outcome)``.  ``copies`` without a fork is the
     number of destinations, and the copies are ``OverrideCopy(copies, i)``.  ``device`` is that of a packet
-    that was sent, ``artp`` the row that it met on its way to several copies.
+    that was sent, ``artp`` the row that it met on its way to several copies.  With ``puts`` the copies are
+    ``PutCopy(puts, i)``; ``programs``: those of the kernel that a
+    packet with several copies has passed, ``vlan``: by which it came in.
+    ``unmade``: puts of a kernel program that are no frames.
     """
 
     __test__ = False
@@ -99,3 +119,7 @@ class TestOutcome:
     copies: int = 0
     wild: bool = False
     artp: int | None = None
+    puts: PutsAt | None = None
+    programs: int = 0
+    vlan: int = 0
+    unmade: tuple[Drop, ...] = ()

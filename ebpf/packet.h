@@ -10,7 +10,8 @@ struct packet {
     u8 tagged;
     u8 missed; /* the common path found no flow */
     u8 ttl;
-    u8 wild;  /* found by a flow without source */
+    u8 wild;     /* found by a flow without source */
+    u8 programs; /* of the kernel that it has passed */
     u8 service;
     u32 artp; /* the row that it met, or 0: no ARTP */
 };

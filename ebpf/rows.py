@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from controller.steering.model import (
     MAX_BURST,
     MAX_GUEST_ADDRESSES,
+    MAX_STREAMS,
     Address,
     Artp,
     Binding,
@@ -30,6 +31,7 @@ from controller.steering.model import (
     Override,
     Peer,
     PeerKey,
+    PutKey,
     Selector,
     Service,
     Slot,
@@ -39,6 +41,7 @@ from controller.steering.model import (
     TargetKind,
     Unit,
     Unmatched,
+    kernel_endpoint,
     sending_time,
 )
 from ebpf import layout
@@ -303,8 +306,27 @@ def _encode_binding_key(devices: Devices, key: BindingKey) -> tuple[str, bytes]:
     return f"binding{family}", bytes(raw)
 
 
-def encode_binding(devices: Devices, key: BindingKey, row: Binding) -> Encoded:
+def check_put(key: PutKey) -> None:
+    right = key.program > 0 and 0 <= key.stream < MAX_STREAMS
+    _require(right, f"{key}: programs from 1, streams from 0 to {MAX_STREAMS - 1}")
+
+
+def _put_number(key: PutKey) -> bytes:
+    return number(key.program * layout.STREAMS + key.stream)
+
+
+def encode_binding(devices: Devices, key: BindingKey | PutKey, row: Binding) -> Encoded:
+    if isinstance(key, PutKey):
+        check_put(key)
+        _require(row.target.kind is not TargetKind.ARTP, f"{key}: kernel programs do not speak ARTP")
+        return "binding_put", _put_number(key), number(_target(row.target))
     return *_encode_binding_key(devices, key), number(_target(row.target))
+
+
+def decode_put(key: bytes, value: bytes) -> tuple[PutKey, Binding] | None:
+    program, stream = divmod(int.from_bytes(key, "little"), layout.STREAMS)
+    target = int.from_bytes(value, "little")
+    return (PutKey(program, stream), Binding(_read_target(target))) if target else None
 
 
 def decode_binding(devices: Devices, key: bytes, value: bytes, family: int) -> tuple[BindingKey, Binding]:
@@ -368,6 +390,8 @@ def encode_channel(
     """``endpoint``, with its number: that of the channel's only slot, if it has one."""
     _require(row.mask & (row.mask + 1) == 0, f"channel {key}: mask {row.mask} is not 2^k - 1")
     raw = layout.ChannelRow(1, row.selector, row.mask, row.group, row.session, row.member)
+    if endpoint is not None and endpoint.kind is EndpointKind.KERNEL:
+        endpoint = None
     raw.service = row.service
     if endpoint is not None and endpoint.destination.address.version == 4 and not endpoint.vlan:
         raw.endpoint, raw.ifindex = number_, devices.index(endpoint.device)
@@ -407,6 +431,13 @@ def decode_slot(key: bytes, value: bytes) -> tuple[SlotKey, Slot] | None:
 
 
 def encode_endpoint(devices: Devices, key: int, row: Endpoint) -> Encoded:
+    if row.kind is EndpointKind.KERNEL:
+        _require(
+            row == kernel_endpoint(row.program, row.stream), f"endpoint {key}: a kernel program's stream"
+        )
+        check_put(PutKey(row.program, row.stream))
+        raw = layout.EndpointRow(kind=row.kind, program=row.program, stream=row.stream)
+        return "endpoint", number(key), bytes(raw)
     others = [end.address for end in (row.source, row.public) if end is not None]
     family = _family(row.destination.address, *others)
     raw = layout.EndpointRow(
@@ -434,6 +465,8 @@ def decode_endpoint(devices: Devices, key: bytes, value: bytes) -> tuple[int, En
     raw = _read(layout.EndpointRow, value)
     if not raw.kind:
         return None
+    if raw.kind == EndpointKind.KERNEL:
+        return int.from_bytes(key, "little"), kernel_endpoint(raw.program, raw.stream)
 
     def end(address: ctypes.Array[ctypes.c_uint8], port: int) -> Socket:
         return Socket(_address(address, raw.family), socket.ntohs(port))
@@ -488,6 +521,8 @@ def encode_key(devices: Devices, table: str, key: object) -> tuple[str, bytes]:
             return _encode_link_key(devices, key)
         case FlowKey():
             return _encode_flow_key(devices, key)
+        case PutKey():
+            return "binding_put", _put_number(key)
         case BindingKey():
             return _encode_binding_key(devices, key)
         case PeerKey():
@@ -521,6 +556,8 @@ def decode(
                 row = decode_artp(key, value)
             case "next_hop":
                 row = decode_next_hop(devices, key, value)
+            case "binding" if map_name == "binding_put":
+                row = decode_put(key, value)
             case "binding":
                 row = decode_binding(devices, key, value, family)
             case "peer":

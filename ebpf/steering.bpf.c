@@ -8,6 +8,7 @@
 #include <uapi/linux/udp.h>
 
 #include "steering.h"
+#include "passage.h"
 #include "maps.h"
 #include "checksum.h"
 #include "packet.h"
@@ -18,11 +19,13 @@
 #include "rewrite.h"
 #include "artp.h"
 #include "peer.h"
+#include "kernel.h"
 #include "channel.h"
 #include "common_path.h"
 #include "flow.h"
 #include "fork.h"
 #include "artp_target.h"
+#include "put.h"
 #include "device.h"
 
 static __always_inline int steer_found(struct xdp_md *ctx, struct packet *p, void *data, void *ip,
@@ -110,6 +113,36 @@ int steer(struct xdp_md *ctx) {
     int left = ctx->data - ctx->data_meta;
     if (left > 0) bpf_xdp_adjust_meta(ctx, left);
     return finish(ctx, &p, steer_frame(ctx, &p), 0);
+}
+
+/* Tail-called by kernel programs, when they have dropped or put a packet. */
+int steer_put(struct xdp_md *ctx) {
+    u32 zero = 0;
+    struct totals *t = totals.lookup(&zero);
+    struct passage *way = passage.lookup(&zero);
+    if (!t || !way) return XDP_ABORTED;
+    struct packet p = {.totals = t,
+                       .link = link.lookup(&zero), /* of no kind */
+                       .ifindex = way->ifindex,
+                       .vlan = way->vlan,
+                       .programs = way->programs};
+    if (way->channel) return finish(ctx, &p, steer_put_to(ctx, &p, way), 0);
+    u32 missing = way->empty + way->beyond;
+    if (missing) {
+        t->drops[DROP_EMPTY_PACKET] += way->empty;
+        t->drops[DROP_TARGET_LIMIT] += way->beyond;
+        t->copies += way->puts || way->kind ? missing : missing - 1;
+#ifdef TRACE
+        struct trace *told = trace.lookup(&zero);
+        if (told) {
+            told->empty = way->empty;
+            told->beyond = way->beyond;
+        }
+#endif
+    }
+    if (way->kind) return finish(ctx, &p, -(DROP_NO_PUT - 1 + (int)way->kind), 0);
+    if (!way->puts) return XDP_DROP;
+    return finish(ctx, &p, way->puts > 1 ? several(ctx, &p, way) : steer_put_to(ctx, &p, way), 0);
 }
 
 /* XDP in the devmap, on the devices that copies leave by. */

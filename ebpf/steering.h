@@ -2,6 +2,7 @@
 /* What the kernel and Python both know: reasons, rows and counters. `layout.py` repeats the rows, and a test
  * compares every size and offset with what the compiler made. Addresses and ports stand in network order. */
 
+/* From DROP_NO_PUT on five stand in the order in which compiled programs number them. */
 enum drop {
     DROP_MALFORMED_ETHERNET = 1,
     DROP_DOUBLE_TAGGED,
@@ -40,6 +41,12 @@ enum drop {
     DROP_OWN_CONTROL,
     DROP_MULTICAST_LISTENER,
     DROP_CONTROL_RATE,
+    DROP_NO_PUT = 38,
+    DROP_EMPTY_PACKET,
+    DROP_RANGE_ERROR,
+    DROP_ARITHMETIC_ERROR,
+    DROP_TARGET_LIMIT,
+    DROP_CHAIN_TOO_LONG,
 };
 #define DROPS 64 /* room to append */
 
@@ -223,6 +230,7 @@ struct peer_row {
  * branch's device may not take. Plans 1 to 3 are nobody's: 2 to 4 copies by the fork veth, for destinations
  * that ARTP names. */
 #define OVERRIDE_PLANS 4
+#define FORK_UNLIMITED 0xffff
 struct fork_row {
     u32 copies;
     u32 plan; /* 0: no row */
@@ -290,7 +298,9 @@ struct endpoint_row {
     u32 address[4]; /* IPv4 in the first word */
     u32 source[4];
     u32 public[4];
-    u32 fill[11]; /* rows of 2^k bytes are found without a multiplication */
+    u32 program; /* a kernel program's number, */
+    u32 stream;  /* and which of its streams */
+    u32 fill[9]; /* rows of 2^k bytes are found without a multiplication */
 };
 
 /* Only grows: what the channels counted and the full path did not is what the common path carried. */
@@ -358,9 +368,15 @@ struct copy_meta {
     u64 serial;
     u16 vlan;
     u8 wild;
-    u8 pad;
-    u32 artp; /* the row that the packet met, or 0 */
+    u8 programs; /* that it has passed */
+    u32 artp;    /* the row that the packet met, or 0; of several puts, where the program wrote them down */
 };
+
+/* Kernel programs: docs/steering.md, section 9. */
+#define CHAIN 8    /* programs that a packet may pass */
+#define STREAMS 32 /* of a program; in `programs` the last is its function for copies */
+#define MOST_PUTS 32
+#define PLAN_PUTS 0x80000000u /* of a copy's plan: one of several puts of the program with this number */
 
 /* The test build only: what the program is to believe, and what it did. */
 struct trace {
@@ -374,4 +390,10 @@ struct trace {
     u32 copies;
     u32 wild;
     u32 artp;
+    u32 program; /* that put several */
+    u32 programs;
+    u32 puts; /* where it wrote them down */
+    u32 vlan;
+    u32 empty; /* as in the passage */
+    u32 beyond;
 };

@@ -52,6 +52,13 @@ class Drop(IntEnum):
     MULTICAST_LISTENER = 36  # MLD: every IPv6 host tells which groups it hears; expected on any link
     # Control channels
     CONTROL_RATE = 37  # an instance, or all of a unit, sent more over the control network than they may
+    # Programs in the kernel
+    NO_PUT = 38  # the program put it nowhere; often what the program is for
+    EMPTY_PACKET = 39  # an empty packet was put; a program's fault
+    RANGE_ERROR = 40  # the program read or cut outside of it; a short packet, or a program's fault
+    ARITHMETIC_ERROR = 41  # the program divided by zero; a program's fault
+    TARGET_LIMIT = 42  # a limit of docs/phonepl/targets.md was exceeded
+    CHAIN_TOO_LONG = 43  # it had been through as many programs as a packet may; a loop
 
     @property
     def label(self) -> str:

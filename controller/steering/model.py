@@ -198,7 +198,21 @@ class BindingKey:
 
 
 @dataclass(frozen=True)
+class PutKey:
+    """What a kernel program puts to one of its streams, both by number."""
+
+    program: int
+    stream: int
+
+
+MAX_STREAMS = 31
+"""Of a kernel program."""
+
+
+@dataclass(frozen=True)
 class Binding:
+    """``target``: of a ``PutKey`` a channel or a fork."""
+
     target: Target
 
 
@@ -345,6 +359,7 @@ class Endpoint:
     ``source``: None keeps the packet's own.  For a guest endpoint the source is always kept (R5); there
     ``public`` is the address that answers of this input leave with, and None for an input that only other
     programs feed.  ``mtu``: bytes of the IP packet.  ``unit``: whose liveness decides; 0 is always alive.
+    A kernel endpoint has nothing but ``program`` and ``stream``: see ``kernel_endpoint``.
     """
 
     kind: EndpointKind
@@ -357,6 +372,15 @@ class Endpoint:
     public: Socket | None = None
     mtu: int = 1500
     unit: int = 0
+    program: int = 0
+    stream: int = 0
+
+
+def kernel_endpoint(program: int, stream: int) -> Endpoint:
+    """A stream of a kernel program on this unit: the frame is handed over as it is."""
+    nowhere = Mac(bytes(6))
+    end = Socket(IPv4Address(0), 0)
+    return Endpoint(EndpointKind.KERNEL, "", nowhere, nowhere, end, program=program, stream=stream)
 
 
 @dataclass(frozen=True)
@@ -374,7 +398,7 @@ class Tables:
     flow: dict[FlowKey, Flow] = field(default_factory=dict)
     artp: dict[int, Artp] = field(default_factory=dict)
     next_hop: dict[Address, NextHop] = field(default_factory=dict)
-    binding: dict[BindingKey, Binding] = field(default_factory=dict)
+    binding: dict[BindingKey | PutKey, Binding] = field(default_factory=dict)
     peer: dict[PeerKey, Peer] = field(default_factory=dict)
     fork: dict[ForkKey, ForkBranch] = field(default_factory=dict)
     channel: dict[int, Channel] = field(default_factory=dict)

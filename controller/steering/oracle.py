@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
@@ -30,6 +31,7 @@ from controller.steering.model import (
     Override,
     Peer,
     PeerKey,
+    PutKey,
     Selector,
     Service,
     SlotKey,
@@ -43,6 +45,7 @@ from controller.steering.model import (
 from controller.steering.outcome import Counters, Emission, Outcome, PacketCount, Step
 from controller.steering.packet import (
     ARP,
+    ETHERNET,
     ICMP,
     ICMPV6,
     IPV4,
@@ -74,6 +77,8 @@ INSTANCES: tuple[Network, ...] = (IPv4Network("100.64.0.0/10"), IPv6Network("fd6
 LEARNT_MTU = 1500
 NEIGHBOUR_DISCOVERY = (133, 135, 136)  # router solicitation, neighbour solicitation and advertisement
 ON_LINKS_OF_THE_UNIT = range(133, 138)  # router advertisements and redirects as well
+MAX_PROGRAMS = 8
+"""Kernel programs that a packet may pass."""
 REFRESH_INTERVAL = 1.0
 """Seconds for which a learnt row is left as it is."""
 
@@ -91,6 +96,18 @@ class _Bucket:
     filled: float
 
 
+@dataclass(frozen=True)
+class Handled:
+    """What a kernel program made of a frame: frames by the number of the stream, and why others are none."""
+
+    puts: tuple[tuple[int, bytes], ...] = ()
+    drops: tuple[Drop, ...] = ()
+
+
+KernelProgram = Callable[[int, bytes, float], Handled]
+"""Handles a frame that came by a stream, by its number, at a time."""
+
+
 @dataclass
 class Oracle:
     """One unit.  ``tables`` is read live: rows may come and go between packets."""
@@ -99,6 +116,7 @@ class Oracle:
     guest_rate: float = GUEST_RATE
     guest_burst: float = GUEST_BURST
     counters: Counters = field(default_factory=Counters)
+    programs: Mapping[int, KernelProgram] = field(default_factory=dict)
     learnt: dict[PeerKey, tuple[Peer, float]] = field(default_factory=dict)
     """Learnt peers and when."""
     round_robin: Counter[int] = field(default_factory=Counter)
@@ -167,6 +185,8 @@ class _Passage:
     frame: bytes
     now: float
     outcome: Outcome = field(default_factory=Outcome)
+    programs: int = 0
+    """Of the kernel that it has passed."""
 
     def __post_init__(self) -> None:
         self.artp: ArtpHeader | None = None
@@ -370,6 +390,9 @@ class _Passage:
         header = parse_artp(udp)
         if self.link.instance and not header.chosen:
             udp = with_instance(udp, self.link.instance)
+            behind = self.ethernet.payload[udp.datagram.length :]
+            head = self.frame[: len(self.frame) - len(self.ethernet.payload)]
+            self.frame = head + udp.datagram.header + udp.datagram.payload + behind
             header = parse_artp(udp)
         self.artp = header
         return udp, header
@@ -402,7 +425,7 @@ class _Passage:
 
     # Sections 6 and 7: target and channel
 
-    def _steer(self, target: Target, udp: Udp, wild: bool) -> None:  # [15]
+    def _steer(self, target: Target, udp: Udp | None, wild: bool) -> None:  # [15]
         channels = [target.id]
         if target.kind is TargetKind.FORK:
             channels = self._branches(target.id)
@@ -423,7 +446,7 @@ class _Passage:
             channels.append(branch.channel)
         return channels
 
-    def _channel(self, copy: int, number: int, udp: Udp, wild: bool) -> None:
+    def _channel(self, copy: int, number: int, udp: Udp | None, wild: bool) -> None:
         channel = self.tables.channel.get(number)
         if channel is None:
             raise Dropped(Drop.NO_RULE)
@@ -434,6 +457,11 @@ class _Passage:
         self._met(copy, "channel", f"{number}: {channel.selector.name.lower()} gives {index}")
         endpoint_number = self._choose(copy, channel, index)
         endpoint = self.tables.endpoint[endpoint_number]
+        if endpoint.kind is EndpointKind.KERNEL:
+            self._enter_program(copy, endpoint)
+            return
+        if udp is None:
+            raise Dropped(Drop.NOT_REWRITABLE)
         self._met(copy, "endpoint", f"{endpoint_number}: {endpoint.kind.name.lower()} {endpoint.destination}")
         datagram = udp.datagram
         if endpoint.destination.address.version != datagram.source.version:  # [19]
@@ -448,12 +476,14 @@ class _Passage:
         frame = frame_of(packet, endpoint.destination_mac, endpoint.source_mac, endpoint.vlan)
         self._send(Emission(endpoint.device, frame, copy, number, endpoint_number), udp, channel.service)
 
-    def _select(self, channel: Channel, udp: Udp) -> int:
+    def _select(self, channel: Channel, udp: Udp | None) -> int:
         match channel.selector:
             case Selector.COUNTER:
                 before = self.oracle.round_robin[channel.group]
                 self.oracle.round_robin[channel.group] = (before + 1) & 0xFFFFFFFF
                 return before
+            case _ if udp is None:
+                return 0
             case Selector.HASH:
                 return flow_hash(udp)
             case Selector.DATAGRAM:
@@ -497,6 +527,46 @@ class _Passage:
         row = Peer(self.device, self.key.vlan, self.link.mac, mac, public, LEARNT_MTU, artp)
         self.oracle.learn(PeerKey(local, udp.source), row, self.now)
 
+    # Section 9: kernel programs
+
+    def _enter_program(self, copy: int, endpoint: Endpoint) -> None:  # [23]
+        self._met(copy, "endpoint", f"kernel program {endpoint.program} stream {endpoint.stream}")
+        if self.programs == MAX_PROGRAMS:
+            raise Dropped(Drop.CHAIN_TOO_LONG)
+        handle = self.oracle.programs.get(endpoint.program)
+        if handle is None:
+            raise Dropped(Drop.NO_RULE)
+        handled = handle(endpoint.stream, self.frame, self.now)
+        self.counters.copies += len(handled.puts) + len(handled.drops) - 1  # [24]
+        for reason in handled.drops:
+            self._drop(copy, reason)
+        for stream, frame in handled.puts:
+            way = _Passage(self.oracle, self.device, frame, self.now, self.outcome, self.programs + 1)
+            way.key = self.key
+            try:
+                way.put(copy, PutKey(endpoint.program, stream))
+            except Dropped as dropped:
+                self._drop(copy, dropped.reason)
+
+    def put(self, copy: int, key: PutKey) -> None:  # [25]
+        binding = self.tables.binding.get(key)
+        if binding is None:
+            raise Dropped(Drop.NO_BINDING)
+        self._met(copy, "binding", f"program {key.program} puts to {key.stream} → {binding.target}")
+        self._steer(binding.target, self._rewritable(), wild=False)
+
+    def _rewritable(self) -> Udp | None:  # [26]
+        try:
+            ethernet = parse_ethernet(self.frame)
+            if ethernet.ethertype not in (IPV4, IPV6):
+                return None
+            datagram = parse_ip(ethernet.ethertype, ethernet.payload)
+            if datagram.protocol != UDP or is_bad_source(datagram.source):
+                return None
+            return parse_udp(datagram)
+        except Dropped:
+            return None
+
     # Section 8: answer
 
     def _answer(self, udp: Udp, peer: Peer) -> None:  # [22]
@@ -512,10 +582,14 @@ class _Passage:
 
     # What becomes of a packet
 
-    def _count(self, channel: int, udp: Udp) -> None:
+    def _count(self, channel: int, udp: Udp | None) -> None:
         count = self.counters.channels.setdefault(channel, PacketCount())
         count.packets += 1
-        count.bytes += udp.datagram.length
+        count.bytes += udp.datagram.length if udp else len(self.frame) - ETHERNET
+
+    def _control_network(self, device: str, vlan: int) -> None:  # [19a]
+        if not self.oracle.take_control_token(self.key, LinkKey(device, vlan), self.now):
+            raise Dropped(Drop.CONTROL_RATE)
 
     def _control_network(self, device: str, vlan: int) -> None:  # [19a]
         if not self.oracle.take_control_token(self.key, LinkKey(device, vlan), self.now):

@@ -19,6 +19,7 @@ from typing import Literal, TypeVar
 from controller.steering.model import (
     MAX_BURST,
     MAX_GUEST_ADDRESSES,
+    MAX_STREAMS,
     UDP,
     Address,
     Artp,
@@ -41,6 +42,7 @@ from controller.steering.model import (
     Override,
     Peer,
     PeerKey,
+    PutKey,
     Selector,
     Service,
     Slot,
@@ -51,6 +53,7 @@ from controller.steering.model import (
     TargetKind,
     Unit,
     Unmatched,
+    kernel_endpoint,
 )
 from dipronn.errors import DipronnError
 from dipronn.v1 import steering_pb2 as pb
@@ -71,7 +74,8 @@ class MalformedTables(DipronnError):
 
 def unresolved(tables: Tables) -> dict[int, Endpoint]:
     """The endpoints whose next hop the unit must find."""
-    return {number: row for number, row in tables.endpoint.items() if not row.device}
+    kernel = EndpointKind.KERNEL
+    return {n: row for n, row in tables.endpoint.items() if not row.device and row.kind is not kernel}
 
 
 # encode
@@ -116,6 +120,11 @@ def encode(tables: Tables) -> pb.Tables:
             override=_override(artp.override),
         )
     for binding_key, binding in tables.binding.items():
+        if isinstance(binding_key, PutKey):
+            message.put.add(
+                program=binding_key.program, stream=binding_key.stream, target=_target(binding.target)
+            )
+            continue
         message.binding.add(
             device=binding_key.link.device,
             vlan=binding_key.link.vlan,
@@ -164,6 +173,8 @@ def encode(tables: Tables) -> pb.Tables:
             public=_socket(endpoint.public),
             mtu=endpoint.mtu,
             unit=endpoint.unit,
+            program=endpoint.program,
+            stream=endpoint.stream,
         )
     for number, unit in tables.unit.items():
         message.unit.add(unit=number, alive=unit.alive)
@@ -203,7 +214,7 @@ def decode(message: pb.Tables) -> Tables:
         limit=_rows("limit", message.limit, _read_limit),
         flow=_rows("flow", message.flow, _read_flow),
         artp=_rows("artp", message.artp, _read_artp),
-        binding=_rows("binding", message.binding, _read_binding),
+        binding={**_rows("binding", message.binding, _read_binding), **_rows("put", message.put, _read_put)},
         peer=_rows("peer", message.peer, _read_peer),
         fork=_rows("fork", message.fork, _read_fork),
         channel=_rows("channel", message.channel, _read_channel),
@@ -303,6 +314,17 @@ def _read_binding(row: pb.BindingRow) -> tuple[BindingKey, Binding]:
     )
 
 
+def _read_put(row: pb.PutRow) -> tuple[PutKey, Binding]:
+    target = _read_target(row, "target")
+    _require(target.kind is not TargetKind.ARTP, "kernel programs do not speak ARTP")
+    return _stream(row), Binding(target)
+
+
+def _stream(row: pb.PutRow | pb.EndpointRow) -> PutKey:
+    _require(row.stream < MAX_STREAMS, f"stream {row.stream} is above {MAX_STREAMS - 1}")
+    return PutKey(_number(row.program, "program"), row.stream)
+
+
 def _read_peer(row: pb.PeerRow) -> tuple[PeerKey, Peer]:
     local = _required_socket(row, "local")
     remote = _required_socket(row, "remote")
@@ -345,6 +367,14 @@ def _read_slot(row: pb.SlotRow) -> tuple[SlotKey, Slot]:
 def _read_endpoint(row: pb.EndpointRow) -> tuple[int, Endpoint]:
     kind = _enum(EndpointKind, row.kind, "kind")
     destination = _required_socket(row, "destination")
+    if kind is EndpointKind.KERNEL:
+        key, number = _stream(row), _number(row.endpoint, "endpoint")
+        endpoint = kernel_endpoint(key.program, key.stream)
+        _require(
+            row == encode(Tables(endpoint={number: endpoint})).endpoint[0], "a kernel endpoint with more"
+        )
+        return number, endpoint
+    _require(not (row.program or row.stream), "only the kernel has programs")
     resolved = bool(row.device)
     if resolved:
         _link_key(row.device, row.vlan)
@@ -438,7 +468,7 @@ def _same_family(first: Socket, second: Socket | None, name: str) -> Socket | No
     return second
 
 
-def _read_target(row: pb.FlowRow | pb.BindingRow | pb.ArtpRow, name: str) -> Target:
+def _read_target(row: pb.FlowRow | pb.BindingRow | pb.PutRow | pb.ArtpRow, name: str) -> Target:
     _require(row.HasField(name), f"{name} is missing")  # type: ignore[arg-type]  # one of the row's own
     message: pb.TargetRef = getattr(row, name)
     return Target(_enum(TargetKind, message.kind, f"{name} kind"), _number(message.id, name))

@@ -15,6 +15,7 @@ from controller.steering.drops import Drop
 from controller.steering.model import Tables, Unit
 from controller.steering.oracle import Oracle
 from controller.steering.outcome import Counters, Step
+from tests.conformance.programs import interpreted
 
 START = 1000.0
 """When the first frame arrives, seconds; a lifetime before it lies in the past, not below zero."""
@@ -112,7 +113,7 @@ class OraclePlane:
     def explain(self, tables: Tables, events: Sequence[Event]) -> tuple[Run, list[list[Step]]]:
         """Also which rules each frame met."""
         tables = copy_of(tables)
-        oracle, now = Oracle(tables), START
+        oracle, now = Oracle(tables, programs=interpreted()), START
         observations, traces = [], []
         for event in events:
             if not isinstance(event, Arrival):

@@ -81,6 +81,12 @@ class Script:
                 count.packets += 1
                 count.bytes += _ip_length(frame)
 
+    def counts(self, channel: int, size: int) -> None:
+        """One more packet that a channel counted on the way to an end, behind a kernel program."""
+        count = self.counters.channels.setdefault(channel, PacketCount())
+        count.packets += 1
+        count.bytes += size
+
     def becomes(self, unit: int, alive: bool) -> None:
         self.events.append(SetAlive(unit, alive))
 

@@ -37,6 +37,7 @@ from controller.steering.model import (
     Override,
     Peer,
     PeerKey,
+    PutKey,
     Selector,
     Service,
     Slot,
@@ -47,6 +48,7 @@ from controller.steering.model import (
     TargetKind,
     Unit,
     Unmatched,
+    kernel_endpoint,
 )
 from tests.conformance.artp_packet import CHOSEN, CLOSE, CONTROL, DATA, ORDER, ArtpPacket
 from tests.conformance.frames import Frame
@@ -67,6 +69,7 @@ from tests.conformance.network import (
     links,
 )
 from tests.conformance.plane import Arrival, Event, SetAlive, Write
+from tests.conformance.programs import IN, OTHER, OUT, SOURCES
 
 GUESTS = {VM0: (GUEST0, GATEWAYS0), VM1: (GUEST1, GATEWAYS1)}
 PUBLIC = (address("192.0.2.1"), address("192.0.2.2"), address("2001:db8::1"))
@@ -80,6 +83,7 @@ FORKS = {4: 1, 6: 2}
 ENDPOINTS = {4: (1, 2, 3, 4), 6: (5, 6)}
 ARTP = {4: (1, 2), 6: (3,)}
 INSTANCES = (0, 0, 1, 2, 3)
+PROGRAMS = st.sampled_from((*SOURCES, *SOURCES, *SOURCES, 5))
 NOWHERE = 99
 """The number of no row."""
 UNITS = range(1, 4)
@@ -125,8 +129,10 @@ def plain_targets(version: int) -> SearchStrategy[Target]:
 @composite
 def endpoints(draw: DrawFn, version: int, guests: bool) -> Endpoint:
     kinds = [EndpointKind.NODE, EndpointKind.RECEIVER]
-    kinds += [EndpointKind.GUEST, EndpointKind.GUEST, EndpointKind.CONTROL] * guests
+    kinds += [EndpointKind.GUEST, EndpointKind.GUEST, EndpointKind.CONTROL, EndpointKind.KERNEL] * guests
     kind = draw(st.sampled_from(kinds))
+    if kind is EndpointKind.KERNEL:
+        return kernel_endpoint(draw(PROGRAMS), draw(st.sampled_from([IN] * 9 + [OUT])))
     if kind is EndpointKind.GUEST:
         device = draw(st.sampled_from((VM0, VM1)))
         destination = draw(sockets(GUESTS[device][0], version))
@@ -164,6 +170,12 @@ def bindings(draw: DrawFn, artp: bool) -> tuple[BindingKey, Binding]:
     device = draw(st.sampled_from((VM0, VM1)))
     source = draw(sockets(GUESTS[device][0]))
     return BindingKey(LinkKey(device), source), Binding(draw(targets(source.address.version, artp)))
+
+
+@composite
+def puts(draw: DrawFn) -> tuple[PutKey, Binding]:
+    key = PutKey(draw(PROGRAMS), draw(st.sampled_from((OUT, OUT, OTHER))))
+    return key, Binding(draw(plain_targets(draw(st.sampled_from((4, 4, 6))))))
 
 
 @composite
@@ -224,6 +236,7 @@ def tables(draw: DrawFn, guests: bool = True, artp: bool | None = None) -> Table
         if draw(st.booleans()):
             rows.link[LinkKey(LAN, 5)] = Link(LinkKind.CONTROL, LAN_MAC, Unmatched.HOST)
         rows.binding = dict(draw(st.lists(bindings(artp), min_size=1, max_size=4)))
+        rows.binding |= dict(draw(st.lists(puts(), max_size=6)))
         if artp:
             for key in (LinkKey(VM0), LinkKey(VM1)):
                 rows.link[key] = replace(rows.link[key], instance=draw(st.sampled_from(INSTANCES)))
@@ -284,7 +297,7 @@ def flow_frames(draw: DrawFn, rows: Tables) -> tuple[str, Frame]:
 @composite
 def binding_frames(draw: DrawFn, rows: Tables) -> tuple[str, Frame]:
     """A frame from a guest to its gateway, mostly from a bound port."""
-    key = draw(st.sampled_from(list(rows.binding)))
+    key = draw(st.sampled_from([key for key in rows.binding if isinstance(key, BindingKey)]))
     gateways = GUESTS[key.link.device][1]
     version = key.source.address.version
     gateway = next(one for one in gateways if one.version == version)
@@ -474,7 +487,8 @@ def _speaks_artp(rows: Tables, frame: Frame) -> bool:
     source = Socket(frame.source, frame.source_port)
     destination = Socket(frame.destination, frame.destination_port)
     found = [row.target for key, row in rows.flow.items() if key.destination == destination]
-    found += [row.target for key, row in rows.binding.items() if key.source == source]
+    guests = [(key, row) for key, row in rows.binding.items() if isinstance(key, BindingKey)]
+    found += [row.target for key, row in guests if key.source == source]
     peers = [row.artp for key, row in rows.peer.items() if key.local == source]
     return any(peers) or any(target.kind is TargetKind.ARTP for target in found)
 
@@ -539,7 +553,7 @@ def writes(draw: DrawFn, rows: Tables, guests: bool, artp: bool) -> Write:
     elif table == "next_hop":
         key, row = draw(st.sampled_from(OUTSIDE)), draw(next_hops())
     else:
-        key, row = draw(bindings(artp))
+        key, row = draw(st.one_of(bindings(artp), puts()))
     return Write(table, key, None if draw(st.integers(0, 3)) == 0 else row)
 
 

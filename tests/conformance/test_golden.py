@@ -5,17 +5,26 @@ from __future__ import annotations
 import pytest
 
 from controller.steering.drops import Drop
-from tests.conformance.golden import answers, artp, channels, control, flows, frames, housekeeping, limits
+from tests.conformance.golden import (
+    answers,
+    artp,
+    channels,
+    control,
+    flows,
+    frames,
+    housekeeping,
+    limits,
+    programs,
+)
 from tests.conformance.plane import DataPlane, check
 from tests.conformance.script import CASES, Case
 
-assert (
-    answers and artp and channels and control and flows and frames and housekeeping and limits
-)  # they fill CASES
+assert answers and artp and channels and control and flows and frames and housekeeping and programs
+assert limits
+# They fill CASES.
 
 ELSEWHERE = {
     Drop.DEVICE_DROP,  # a device's doing: on real devices only
-    Drop.NOT_REWRITABLE,  # kernel programs
 }
 
 

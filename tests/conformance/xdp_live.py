@@ -12,6 +12,7 @@ from controller.steering.outcome import Counters
 from ebpf.loader import SteeringProgram
 from tests.conformance.network import DEVICES
 from tests.conformance.plane import Arrival, Event, Observation, Run, Sent, observation
+from tests.conformance.programs import installed
 from tests.conformance.wires import Wires
 from tests.conformance.xdp_test_run import SMALL, order, plain
 
@@ -34,7 +35,7 @@ class XdpLive:
 
     def _run(self, tables: Tables, events: Sequence[Event]) -> Run:
         sizes = replace(SMALL, ifindex=1 << 10)
-        with SteeringProgram.load(pin_directory=None, sizes=sizes) as program:
+        with SteeringProgram.load(pin_directory=None, sizes=sizes) as program, installed(program):
             program.apply(tables)
             for device in DEVICES:
                 program.attach(device)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 
 from controller.steering.drops import Drop
 from controller.steering.model import ForkKey, Tables
 from controller.steering.outcome import Counters, PacketCount
 from ebpf import loader
 from ebpf.loader import Sizes, SteeringProgram, TestOutcome, Verdict
-from ebpf.outcome import OverrideCopy
+from ebpf.outcome import OverrideCopy, PutCopy
 from tests.conformance.network import DEVICES
 from tests.conformance.plane import (
     START,
@@ -23,6 +25,7 @@ from tests.conformance.plane import (
     Write,
     observation,
 )
+from tests.conformance.programs import installed
 
 SMALL = Sizes(
     flow=64,
@@ -37,6 +40,7 @@ SMALL = Sizes(
     slot=256,
     endpoint=256,
     unit=32,
+    program=8,
     vlan_link=64,
     ifindex=64,
 )
@@ -51,7 +55,9 @@ class XdpTestRun:
 
     def run(self, tables: Tables, events: Sequence[Event]) -> Run:
         devices = {name: index for index, name in enumerate(DEVICES, 2)}
-        with SteeringProgram.load(pin_directory=None, trace=True, sizes=SMALL, devices=devices) as program:
+        made = SteeringProgram.load(pin_directory=None, trace=True, sizes=SMALL, devices=devices)
+        with made as program, ExitStack() as stack:
+            stack.enter_context(installed(program))
             program.apply(tables)
             observations, now = [], START
             for event in events:
@@ -65,15 +71,13 @@ class XdpTestRun:
 
 def _receive(program: SteeringProgram, device: str, frame: bytes, now: float) -> Observation:
     first = program.run(device, frame, now=now)
-    outcomes = [first]
-    if first.copies:
-        outcomes = [
-            program.run(device, first.frame, copy=copy, first=first, now=now) for copy in _copies(first)
-        ]
+    outcomes = _ends(program, device, first, now)
     sent: list[Sent] = []
-    drops: list[Drop] = []
+    drops = [reason for outcome in outcomes for reason in outcome.unmade]
     for outcome in outcomes:
         match outcome:
+            case TestOutcome(verdict=Verdict.DROP, reason=None, unmade=(_, *_)):
+                pass
             case TestOutcome(verdict=Verdict.REDIRECT, device=str(to)):
                 sent.append(Sent(to, outcome.frame))
             case TestOutcome(verdict=Verdict.DROP, reason=Drop() as reason):
@@ -85,7 +89,22 @@ def _receive(program: SteeringProgram, device: str, frame: bytes, now: float) ->
     return observation(sent, drops, first.verdict is Verdict.PASS)
 
 
-def _copies(first: TestOutcome) -> list[ForkKey | OverrideCopy]:
+def _ends(program: SteeringProgram, device: str, first: TestOutcome, now: float) -> list[TestOutcome]:
+    """What becomes of all copies, each at once, and of their copies."""
+    if not first.copies:
+        return [first]
+    return [replace(first, verdict=Verdict.DROP)] * bool(first.unmade) + [
+        end
+        for copy in _copies(first)
+        for end in _ends(
+            program, device, program.run(device, first.frame, copy=copy, first=first, now=now), now
+        )
+    ]
+
+
+def _copies(first: TestOutcome) -> list[ForkKey | OverrideCopy | PutCopy]:
+    if first.puts is not None:
+        return [PutCopy(first.puts, copy) for copy in range(first.copies)]
     if first.fork is None:
         return [OverrideCopy(first.copies, copy) for copy in range(first.copies)]
     return [ForkKey(first.fork, copy) for copy in range(first.copies)]

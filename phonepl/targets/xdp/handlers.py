@@ -105,7 +105,7 @@ class _Writer(Packets, Arrays):
             self._output(put)
         for kind in sorted(self._traps):
             self.lines.append(f"{kind}:")
-            self._emit(f"return drop({kind.upper()}, 1);")
+            self._emit(f"return drop(ctx, {kind.upper()});")
         self.lines.append("}")
         members = tuple(self._scratch.values())
         return Processor(self.handler.stream, members, tuple(self.lines), plans)
@@ -124,10 +124,10 @@ class _Writer(Packets, Arrays):
                 f"s32 made = shape(ctx, {length}, {size.text}, {packet.begin.text}, {packet.end.text});"
             )
             self._emit("if (made < 0)")
-            self._emit("    return drop(-made, 1);")
+            self._emit("    return drop(ctx, -made);")
             self._write_front(packet, size)
             self._leave(site.stream)
-        self._emit("return drop(NO_PUT, 1);")
+        self._emit("return drop(ctx, NO_PUT);")
 
     def _leave(self, stream: int) -> None:
         self._emit(f"return leave(ctx, {stream}); /* {self.streams[stream]} */")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections.abc import Mapping
 
 from ebpf.bpf import Command, Map, MapType, call, possible_cpus
 from ebpf.compiler import Object
@@ -12,13 +13,18 @@ from phonepl import ir
 from phonepl.targets import NotAvailable
 from phonepl.targets.xdp.package import Manifest
 
-PLANS = 64
+PLANS = 256
 """As in `source`: plans per core."""
 _KINDS = {"drops": MapType.PERCPU_ARRAY, "serial": MapType.PERCPU_ARRAY, "tx": MapType.DEVMAP}
 
 
-def make_maps(manifest: Manifest, compiled: Object) -> dict[str, Map]:
-    """All maps by name, zeroed. Raises NotAvailable where the kernel does not make them."""
+def make_maps(
+    manifest: Manifest, compiled: Object, shared: Mapping[str, Map] | None = None
+) -> dict[str, Map]:
+    """All maps by name, zeroed, but those that are `shared`.
+
+    Raises NotAvailable where the kernel does not make them.
+    """
     streams = max(1, len(manifest.streams))
     cores = possible_cpus()
     lengths = {
@@ -35,6 +41,8 @@ def make_maps(manifest: Manifest, compiled: Object) -> dict[str, Map]:
     made: dict[str, Map] = {}
     try:
         for name, layout in compiled.maps.items():
+            if shared and name in shared:
+                continue
             array = arrays.get(name)
             length = array.length if array else lengths[name]
             if array is not None and array.locked:

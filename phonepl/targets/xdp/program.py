@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,22 +72,27 @@ def build(compiled: Compiled, generated: Generated, *, run: bool = False, frags:
         return Package(manifest, compile_c(source, functions, flags=flags), run, frags)
 
 
-def load_package(package: Package) -> XdpProgram:
-    """Raises Rejected with the verifier's words, NotAvailable where the host lets us load nothing."""
+def load_package(package: Package, shared: Mapping[str, Map] | None = None) -> XdpProgram:
+    """`shared`: the maps of a node's steering, for a program that was generated for one.
+
+    Raises Rejected with the verifier's words, NotAvailable where the host lets us load nothing.
+    """
     if os.geteuid():
         raise NotAvailable(
             "XDP programs are loaded by root (CAP_BPF, CAP_NET_ADMIN); use --target interpreter"
         )
     manifest, code = package.manifest, package.object
-    loaded = XdpProgram(manifest, make_maps(manifest, code))
+    own = make_maps(manifest, code, shared)
+    every = {**own, **(shared or {})}
+    loaded = XdpProgram(manifest, own)
     flags = HAS_FRAGS if package.frags else 0
     function = ""
     try:
         for stream, function in manifest.functions.items():
-            loaded.functions[stream] = code.load(function, ProgramType.XDP, loaded.maps, flags=flags)
+            loaded.functions[stream] = code.load(function, ProgramType.XDP, every, flags=flags)
         if manifest.plans:
-            function, attach = COPY, 0 if package.run else XDP_DEVMAP
-            loaded.copy = code.load(COPY, ProgramType.XDP, loaded.maps, expected_attach=attach, flags=flags)
+            function, attach = COPY, 0 if package.run or shared else XDP_DEVMAP
+            loaded.copy = code.load(COPY, ProgramType.XDP, every, expected_attach=attach, flags=flags)
     except OSError as refused:
         loaded.close()
         if refused.errno in (errno.EPERM, errno.ENOSYS, errno.ENOMEM):
@@ -99,25 +105,31 @@ def load_package(package: Package) -> XdpProgram:
 
 
 def accepted(
-    compiled: Compiled, *, run: bool = False, frags: bool = False, memory: bool | None = None
+    compiled: Compiled,
+    *,
+    run: bool = False,
+    frags: bool = False,
+    memory: bool | None = None,
+    shared: Mapping[str, Map] | None = None,
 ) -> tuple[Generated, Package, XdpProgram]:
     """The form of the program that the verifier accepts, and that loaded.
 
     The fast form is tried first; what is too entangled for the verifier is compiled once more with its
-    variables in memory (`memory` None), or only so. Raises NotExpressible, NotAvailable.
+    variables in memory (`memory` None), or only so. `shared`: to be tail-called by the steering of a node
+    whose maps these are. Raises NotExpressible, NotAvailable.
     """
     if os.geteuid():
         raise NotAvailable("XDP programs are compiled and loaded by root; use --target interpreter")
     forms = (memory,) if memory is not None else (True,) if _is_entangled(compiled) else (False, True)
     for form in forms:
-        generated = generate(compiled, form)
+        generated = generate(compiled, form, node=shared is not None)
         try:
             package = build(compiled, generated, run=run, frags=frags)
-            return generated, package, load_package(package)
+            return generated, package, load_package(package, shared)
         except (Rejected, Unavailable) as refused:
             if form == forms[-1]:
                 raise explained(
-                    compiled, refused, lambda: _marked(compiled, forms[-1], run, frags)
+                    compiled, refused, lambda: _marked(compiled, forms[-1], run, frags, shared)
                 ) from refused
     raise AssertionError(forms)
 
@@ -136,6 +148,7 @@ def _is_entangled(compiled: Compiled) -> bool:
     return any(structure.size(handler.body) > ENTANGLED for handler in compiled.program.handlers)
 
 
-def _marked(compiled: Compiled, form: bool, run: bool, frags: bool) -> None:
+def _marked(compiled: Compiled, form: bool, run: bool, frags: bool, shared: Mapping[str, Map] | None) -> None:
     """Once more, with the lines in the code: raises Rejected again, whose log names them."""
-    load_package(build(compiled, generate(compiled, form, marked=True), run=run, frags=frags)).close()
+    generated = generate(compiled, form, marked=True, node=shared is not None)
+    load_package(build(compiled, generated, run=run, frags=frags), shared).close()

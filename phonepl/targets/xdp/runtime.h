@@ -172,14 +172,39 @@ static __always_inline u64 fetch_add_64(u64 *element, u64 by) {
 
 /* ── output ── */
 
-static __always_inline int drop(u32 kind, u64 packets) {
+static __always_inline void counted(u32 kind, u64 packets) {
     u64 *count = drops.lookup(&kind);
     if (count) *count += packets;
+}
+
+#ifdef PHONEPL_NODE
+/* Tells the node's steering what became of the packet, which goes on there. */
+static __always_inline int go_on(struct xdp_md *ctx, u32 kind, u32 puts, u32 stream, u32 written) {
+    u32 zero = 0;
+    struct passage *way = passage.lookup(&zero);
+    if (!way) return XDP_ABORTED;
+    way->kind = kind;
+    way->puts = puts;
+    way->stream = stream;
+    way->written = written;
+    onward.call(ctx, 0);
+    return XDP_ABORTED;
+}
+#endif
+
+static __always_inline int drop(struct xdp_md *ctx, u32 kind) {
+    counted(kind, 1);
+#ifdef PHONEPL_NODE
+    return go_on(ctx, kind, 0, 0, 0);
+#else
     return XDP_DROP;
+#endif
 }
 
 static __always_inline int leave(struct xdp_md *ctx, u32 stream) {
-#ifdef PHONEPL_RUN
+#ifdef PHONEPL_NODE
+    return go_on(ctx, 0, 1, stream, 0);
+#elif defined(PHONEPL_RUN)
     u32 zero = 0;
     struct run *seen = run.lookup(&zero);
     if (seen) {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ebpf.kernel import PASSAGE
 from phonepl import ir
 from phonepl.compiler import Compiled
 from phonepl.targets.xdp.arrays import CELL, locked_arrays
@@ -30,8 +31,12 @@ class Generated:
     marked: bool
 
 
-def generate(compiled: Compiled, memory: bool = False, marked: bool = False) -> Generated:
-    """The program in C, self-contained. `memory`: see `handlers`. `marked`: the verifier tells lines."""
+def generate(compiled: Compiled, memory: bool = False, marked: bool = False, node: bool = False) -> Generated:
+    """The program in C, self-contained.
+
+    `memory`: see `handlers`. `marked`: the verifier tells lines. `node`: to be tail-called by a node's
+    steering, which takes what it puts.
+    """
     program = compiled.program
     made = [processor(program, handler, memory) for handler in program.handlers]
     plans = max((each.plans for each in made), default=0)
@@ -41,6 +46,7 @@ def generate(compiled: Compiled, memory: bool = False, marked: bool = False) -> 
         *_banner("data: constants, what a run counts, the arrays that all cores share"),
         *_constants(),
         *_data(program, made, plans),
+        *(_way_on() if node else []),
         *_banner("run-time"),
         *_header("runtime.h"),
         *_scratch_access(made),
@@ -84,6 +90,16 @@ def _puts(block: ir.Block, stream: str) -> int:
             case ir.Loop():
                 count += statement.bound * _puts(statement.body, stream)
     return count
+
+
+def _way_on() -> list[str]:
+    return [
+        "",
+        "#define PHONEPL_NODE",
+        *PASSAGE.read_text().rstrip("\n").split("\n"),
+        'BPF_TABLE("percpu_array", u32, struct passage, passage, 1); /* the node\'s */',
+        'BPF_TABLE("prog", u32, u32, onward, 1); /* into its steering */',
+    ]
 
 
 def _banner(title: str) -> list[str]:
@@ -150,11 +166,11 @@ def _data(program: ir.Program, made: Sequence[Processor], plans: int) -> list[st
             "    u32 count;",
             "    u32 empty;",
             "    u32 beyond; /* more than PUTS, or of a length that no frame has */",
-            "    u32 unused;",
+            "    u32 number; /* of the core, and in the order of its packets */",
             "    struct put puts[PUTS];",
             f"    u8 space[{SPACE}];",
             "};",
-            "#define PLANS 64 /* a core's copies that may be under way, a power of two */",
+            "#define PLANS 256 /* a core's copies that may be under way, a power of two */",
             'BPF_TABLE("array", u32, struct plan, plans, 1); /* PLANS per core */',
             'BPF_TABLE("percpu_array", u32, u32, serial, 1);',
             'BPF_TABLE("array", u32, u32, device, 1); /* of each stream */',

@@ -14,6 +14,7 @@ from controller.steering.model import LinkKind, Selector, Unmatched
 from ebpf import layout
 
 HEADER = Path(layout.__file__).with_name("steering.h")
+PASSAGE = HEADER.with_name("passage.h")
 
 
 def snake(name: str) -> str:
@@ -45,6 +46,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, i
 #include <stdio.h>
 typedef uint8_t u8; typedef uint16_t u16; typedef uint32_t u32; typedef uint64_t u64;
 #include "{HEADER}"
+#include "{PASSAGE}"
 int main(void) {{ {body} return 0; }}
 """
     folder = tmp_path_factory.mktemp("layout")
@@ -70,7 +72,8 @@ def test_every_row_has_the_same_size_and_offsets_in_python_and_c(
 
 
 def test_every_structure_of_the_header_is_known_to_python() -> None:
-    in_c = set(re.findall(r"^struct (\w+) \{", HEADER.read_text(), re.MULTILINE))
+    texts = HEADER.read_text() + PASSAGE.read_text()
+    in_c = set(re.findall(r"^struct (\w+) \{", texts, re.MULTILINE))
     assert in_c == structures().keys()
 
 
@@ -109,8 +112,11 @@ def test_constants_that_stand_in_both_are_equal() -> None:
         "FORK_MAGIC",
         "DROPS",
         "EVENT_FRAME",
+        "STREAMS",
+        "MOST_PUTS",
+        "PLAN_PUTS",
     ):
-        found = re.search(rf"^#define {name} (\w+)", text, re.MULTILINE)
+        found = re.search(rf"^#define {name}\s+(\w+)", text, re.MULTILINE)
         assert found is not None
         assert int(found[1].rstrip("u"), 0) == getattr(layout, name), name
 

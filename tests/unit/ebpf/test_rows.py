@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.steering.model import (
+    MAX_STREAMS,
     Address,
     Artp,
     Binding,
@@ -27,6 +28,7 @@ from controller.steering.model import (
     Override,
     Peer,
     PeerKey,
+    PutKey,
     Selector,
     Slot,
     SlotKey,
@@ -35,6 +37,7 @@ from controller.steering.model import (
     TargetKind,
     Unit,
     Unmatched,
+    kernel_endpoint,
 )
 from ebpf import rows
 
@@ -153,7 +156,7 @@ def test_peers(data: st.DataObject) -> None:
 def test_endpoints(data: st.DataObject) -> None:
     end = sockets(data.draw(families))
     row = Endpoint(
-        data.draw(st.sampled_from(EndpointKind)),
+        data.draw(st.sampled_from(sorted(set(EndpointKind) - {EndpointKind.KERNEL}))),
         data.draw(devices),
         data.draw(macs),
         data.draw(macs),
@@ -205,3 +208,23 @@ def test_what_the_kernel_would_misread_is_refused() -> None:
             rows.ENCODE[table](DEVICES, key, row)
     with pytest.raises(ValueError, match="mask 2"):
         rows.encode_channel(DEVICES, 1, Channel(Selector.HASH, 2, 1, 1))
+
+
+puts = st.builds(PutKey, st.integers(1, 255), st.integers(0, MAX_STREAMS - 1))
+
+
+@given(puts)
+def test_kernel_endpoints(key: PutKey) -> None:
+    row = kernel_endpoint(key.program, key.stream)
+    assert there_and_back("endpoint", 7, row) == (7, row)
+
+
+@given(puts, targets.filter(lambda target: target.kind is not TargetKind.ARTP))
+def test_puts(key: PutKey, target: Target) -> None:
+    assert there_and_back("binding", key, Binding(target)) == (key, Binding(target))
+
+
+@given(puts, targets.filter(lambda target: target.kind is TargetKind.ARTP))
+def test_kernel_programs_do_not_speak_artp(key: PutKey, target: Target) -> None:
+    with pytest.raises(ValueError, match="ARTP"):
+        rows.encode_binding(DEVICES, key, Binding(target))
