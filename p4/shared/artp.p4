@@ -24,7 +24,7 @@ action set_override(bit<8> family, bit<128> prefix, bit<128> mask, bit<32> count
     meta.channel = counted_by;
     meta.found.write_source = write_source;
     meta.found.override_source = source;
-    meta.new_source_port = source_port;
+    meta.found.override_source_port = source_port;
 }
 
 table override {
@@ -37,7 +37,7 @@ action set_next_hop(port_t port, vlan_t vlan, mac_t source_mac, mac_t destinatio
     OUT_PORT = port;
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
-    meta.found.out_destination_mac = destination_mac;
+    NEW_DESTINATION_MAC = destination_mac;
     meta.mtu = mtu;
 }
 

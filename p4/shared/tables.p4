@@ -1,12 +1,15 @@
 // The tables, and what their rows do: the same on every target. This stands in the body of each target's ingress control,
 // which has `headers`, `meta`, the direct counter `channel_counter`, and names its ports INGRESS_PORT and OUT_PORT,
-// and the places of new addresses NEW_DESTINATION and NEW_DESTINATION6.
+// and the places of what is written NEW_DESTINATION_MAC, NEW_DESTINATION, NEW_DESTINATION6, NEW_DESTINATION_PORT (and
+// KEEP_DESTINATION), NEW_SOURCE, NEW_SOURCE6, NEW_SOURCE_PORT (and WRITE_SOURCE). NO_FORK is for a target that looks no further
+// than at `meta.fork` when a row for a single source has followed one for all.
+// COMPARE_SOURCE and COMPARE_SOURCE6 begin the comparison of the source with `permitted_source` under `permitted_mask`.
 // Tables that hold addresses are two, one for each family, so that no IPv4 address takes the room of an IPv6 one.
 
 // [3]
 action set_link(bit<8> kind, mac_t mac, bit<8> unmatched) {
     meta.link_kind = kind;
-    meta.link_mac = mac;
+    meta.found.link_mac = mac;
     meta.found.unmatched = unmatched;
 }
 
@@ -23,55 +26,45 @@ table link {
 // there are rows for single sources, which go before it.
 action to_channel(bit<32> channel, bit<8> links, bit<32> permitted_source, bit<32> permitted_mask, bit<8> sources) {
     meta.channel = channel;
-    meta.fork = 0;
-    meta.artp = 0;
+    NO_FORK
     meta.found.links = links;
-    meta.found.permitted = permitted_source;
-    meta.found.network = headers.ipv4.source & permitted_mask;
+    COMPARE_SOURCE
     meta.sources = sources;
 }
 
 action to_fork(bit<32> fork, bit<8> links, bit<32> permitted_source, bit<32> permitted_mask, bit<8> sources) {
     meta.fork = fork;
-    meta.artp = 0;
     meta.found.links = links;
-    meta.found.permitted = permitted_source;
-    meta.found.network = headers.ipv4.source & permitted_mask;
+    COMPARE_SOURCE
     meta.sources = sources;
 }
 
 action to_artp(bit<32> artp, bit<8> links, bit<32> permitted_source, bit<32> permitted_mask, bit<8> sources) {
     meta.artp = artp;
     meta.found.links = links;
-    meta.found.permitted = permitted_source;
-    meta.found.network = headers.ipv4.source & permitted_mask;
+    COMPARE_SOURCE
     meta.sources = sources;
 }
 
 action to_channel6(bit<32> channel, bit<8> links, bit<128> permitted_source, bit<128> permitted_mask, bit<8> sources) {
     meta.channel = channel;
-    meta.fork = 0;
-    meta.artp = 0;
+    NO_FORK
     meta.found.links = links;
-    meta.found.permitted6 = permitted_source;
-    meta.found.network6 = headers.ipv6.source & permitted_mask;
+    COMPARE_SOURCE6
     meta.sources = sources;
 }
 
 action to_fork6(bit<32> fork, bit<8> links, bit<128> permitted_source, bit<128> permitted_mask, bit<8> sources) {
     meta.fork = fork;
-    meta.artp = 0;
     meta.found.links = links;
-    meta.found.permitted6 = permitted_source;
-    meta.found.network6 = headers.ipv6.source & permitted_mask;
+    COMPARE_SOURCE6
     meta.sources = sources;
 }
 
 action to_artp6(bit<32> artp, bit<8> links, bit<128> permitted_source, bit<128> permitted_mask, bit<8> sources) {
     meta.artp = artp;
     meta.found.links = links;
-    meta.found.permitted6 = permitted_source;
-    meta.found.network6 = headers.ipv6.source & permitted_mask;
+    COMPARE_SOURCE6
     meta.sources = sources;
 }
 
@@ -116,35 +109,57 @@ table flow6 {
 }
 
 // [22] The destination is kept.
-action answer(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<1> write_source, bit<32> source,
-              socket_port_t source_port, bit<16> mtu, bit<1> artp) {
+action answer(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<16> mtu, bit<1> artp) {
     OUT_PORT = port;
     meta.found.out_ipv6 = 0;
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
-    meta.found.out_destination_mac = destination_mac;
-    NEW_DESTINATION = headers.ipv4.destination;
-    meta.new_destination_port = headers.udp.destination;
-    meta.found.write_source = write_source;
-    meta.new_source = source;
-    meta.new_source_port = source_port;
+    NEW_DESTINATION_MAC = destination_mac;
+    KEEP_DESTINATION
     meta.mtu = mtu;
     meta.answered = 1;
     meta.artp = (bit<32>)artp;
 }
 
-action answer6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<1> write_source, bit<128> source,
-               socket_port_t source_port, bit<16> mtu, bit<1> artp) {
+action answer_as(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<32> source,
+                 socket_port_t source_port, bit<16> mtu, bit<1> artp) {
+    OUT_PORT = port;
+    meta.found.out_ipv6 = 0;
+    meta.found.out_vlan = vlan;
+    meta.found.out_source_mac = source_mac;
+    NEW_DESTINATION_MAC = destination_mac;
+    KEEP_DESTINATION
+    WRITE_SOURCE
+    NEW_SOURCE = source;
+    NEW_SOURCE_PORT = source_port;
+    meta.mtu = mtu;
+    meta.answered = 1;
+    meta.artp = (bit<32>)artp;
+}
+
+action answer6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<16> mtu, bit<1> artp) {
     OUT_PORT = port;
     meta.found.out_ipv6 = 1;
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
-    meta.found.out_destination_mac = destination_mac;
-    NEW_DESTINATION6 = headers.ipv6.destination;
-    meta.new_destination_port = headers.udp.destination;
-    meta.found.write_source = write_source;
-    meta.new_source6 = source;
-    meta.new_source_port = source_port;
+    NEW_DESTINATION_MAC = destination_mac;
+    KEEP_DESTINATION
+    meta.mtu = mtu;
+    meta.answered = 1;
+    meta.artp = (bit<32>)artp;
+}
+
+action answer_as6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<128> source,
+                  socket_port_t source_port, bit<16> mtu, bit<1> artp) {
+    OUT_PORT = port;
+    meta.found.out_ipv6 = 1;
+    meta.found.out_vlan = vlan;
+    meta.found.out_source_mac = source_mac;
+    NEW_DESTINATION_MAC = destination_mac;
+    KEEP_DESTINATION
+    WRITE_SOURCE
+    NEW_SOURCE6 = source;
+    NEW_SOURCE_PORT = source_port;
     meta.mtu = mtu;
     meta.answered = 1;
     meta.artp = (bit<32>)artp;
@@ -157,7 +172,7 @@ table peer {
         headers.ipv4.destination: exact @name("remote");
         headers.udp.destination: exact @name("remote_port");
     }
-    actions = { answer; @defaultonly NoAction; }
+    actions = { answer; answer_as; @defaultonly NoAction; }
     size = PEER_SIZE;
 }
 
@@ -168,12 +183,12 @@ table peer6 {
         headers.ipv6.destination: exact @name("remote");
         headers.udp.destination: exact @name("remote_port");
     }
-    actions = { answer6; @defaultonly NoAction; }
+    actions = { answer6; answer_as6; @defaultonly NoAction; }
     size = PEER6_SIZE;
 }
 
 // [15] `copies`: of the whole fork, as far as there is no gap; meaningful in the row of copy 0
-action branch(bit<32> channel, bit<16> copies) {
+action branch(bit<32> channel, bit<32> copies) {
     meta.channel = channel;
     meta.found.copies = copies;
 }
@@ -199,7 +214,6 @@ action set_channel(bit<8> select_by, bit<32> mask, bit<32> group, bit<32> sessio
 // A channel that needs no choice and is no member's has the slot of its group's only index in its own row.
 action lead(bit<32> endpoint, bit<32> backup, bit<32> mask, bit<32> group, bit<32> session) {
     channel_counter.count();
-    meta.found.selector = SELECTOR_ZERO;
     meta.endpoint = endpoint;
     meta.backup = backup;
 }
@@ -227,44 +241,72 @@ table slot {
 }
 
 action set_endpoint(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
-                    bit<32> destination, socket_port_t destination_port, bit<1> write_source, bit<32> source,
-                    socket_port_t source_port, bit<16> mtu, bit<32> unit) {
+                    bit<32> destination, socket_port_t destination_port, bit<16> mtu, bit<32> unit) {
     meta.found.endpoint_kind = kind;
     OUT_PORT = port;
     meta.found.out_ipv6 = 0;
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
-    meta.found.out_destination_mac = destination_mac;
+    NEW_DESTINATION_MAC = destination_mac;
     NEW_DESTINATION = destination;
-    meta.new_destination_port = destination_port;
-    meta.found.write_source = write_source;
-    meta.new_source = source;
-    meta.new_source_port = source_port;
+    NEW_DESTINATION_PORT = destination_port;
+    meta.mtu = mtu;
+    meta.unit = unit;
+}
+
+action set_endpoint_as(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
+                       bit<32> destination, socket_port_t destination_port, bit<32> source,
+                       socket_port_t source_port, bit<16> mtu, bit<32> unit) {
+    meta.found.endpoint_kind = kind;
+    OUT_PORT = port;
+    meta.found.out_ipv6 = 0;
+    meta.found.out_vlan = vlan;
+    meta.found.out_source_mac = source_mac;
+    NEW_DESTINATION_MAC = destination_mac;
+    NEW_DESTINATION = destination;
+    NEW_DESTINATION_PORT = destination_port;
+    WRITE_SOURCE
+    NEW_SOURCE = source;
+    NEW_SOURCE_PORT = source_port;
     meta.mtu = mtu;
     meta.unit = unit;
 }
 
 action set_endpoint6(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
-                     bit<128> destination, socket_port_t destination_port, bit<1> write_source, bit<128> source,
-                     socket_port_t source_port, bit<16> mtu, bit<32> unit) {
+                     bit<128> destination, socket_port_t destination_port, bit<16> mtu, bit<32> unit) {
     meta.found.endpoint_kind = kind;
     OUT_PORT = port;
     meta.found.out_ipv6 = 1;
     meta.found.out_vlan = vlan;
     meta.found.out_source_mac = source_mac;
-    meta.found.out_destination_mac = destination_mac;
+    NEW_DESTINATION_MAC = destination_mac;
     NEW_DESTINATION6 = destination;
-    meta.new_destination_port = destination_port;
-    meta.found.write_source = write_source;
-    meta.new_source6 = source;
-    meta.new_source_port = source_port;
+    NEW_DESTINATION_PORT = destination_port;
+    meta.mtu = mtu;
+    meta.unit = unit;
+}
+
+action set_endpoint_as6(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
+                        bit<128> destination, socket_port_t destination_port, bit<128> source,
+                        socket_port_t source_port, bit<16> mtu, bit<32> unit) {
+    meta.found.endpoint_kind = kind;
+    OUT_PORT = port;
+    meta.found.out_ipv6 = 1;
+    meta.found.out_vlan = vlan;
+    meta.found.out_source_mac = source_mac;
+    NEW_DESTINATION_MAC = destination_mac;
+    NEW_DESTINATION6 = destination;
+    NEW_DESTINATION_PORT = destination_port;
+    WRITE_SOURCE
+    NEW_SOURCE6 = source;
+    NEW_SOURCE_PORT = source_port;
     meta.mtu = mtu;
     meta.unit = unit;
 }
 
 table endpoint {
     key = { meta.endpoint: exact @name("endpoint"); }
-    actions = { set_endpoint; set_endpoint6; @defaultonly NoAction; }
+    actions = { set_endpoint; set_endpoint_as; set_endpoint6; set_endpoint_as6; @defaultonly NoAction; }
     size = ENDPOINT_SIZE;
 }
 

@@ -15,16 +15,16 @@ control VerifyHeader(inout headers_t headers, inout metadata_t meta) {
     }
 }
 
-// UDP by RFC 1624, equation 3: a checksum that was wrong stays wrong. What is not rewritten, or of the other family, adds 0.
-// 0 stays 0 (on IPv4; there is none on IPv6); a computed 0 becomes 0xffff, which is the checksum of 0.
+// UDP by RFC 1624, equation 3: a checksum that was wrong stays wrong. What is kept was subtracted, too, and adds nothing; the
+// other family's header is not there, and is left out. 0 stays 0 (on IPv4; there is none on IPv6); a computed 0 becomes 0xffff,
+// which is the checksum of 0.
 control WriteChecksum(inout headers_t headers, inout metadata_t meta) {
     apply {
-        update_checksum(meta.mtu != 0 && meta.not_checksum != 0xffff,
-                        { meta.not_checksum, meta.not_source, meta.not_source6, meta.not_destination,
-                          meta.not_destination6, meta.not_source_port, meta.not_destination_port, meta.new_source,
-                          meta.new_source6, meta.new_destination, meta.new_destination6, meta.new_source_port,
-                          meta.new_destination_port }, headers.udp.checksum, HashAlgorithm.csum16);
-        update_checksum(meta.mtu != 0 && meta.not_checksum != 0xffff && headers.udp.checksum == 0, { 16w0 },
+        update_checksum(meta.mtu != 0 && meta.replaced != 0,
+                        { meta.replaced, headers.ipv4.source, headers.ipv4.destination, headers.ipv6.source,
+                          headers.ipv6.destination, headers.udp.source, headers.udp.destination },
+                        headers.udp.checksum, HashAlgorithm.csum16);
+        update_checksum(meta.mtu != 0 && meta.replaced != 0 && headers.udp.checksum == 0, { 16w0 },
                         headers.udp.checksum, HashAlgorithm.csum16);
         update_checksum(headers.ipv4.isValid() && meta.mtu != 0, SUMMED, headers.ipv4.checksum,
                         HashAlgorithm.csum16);

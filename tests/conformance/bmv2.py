@@ -65,7 +65,7 @@ class Bmv2:
             after, learnt_after = self._fate(before)
             seen = self._observe(event.frame, before, after)
             if learnt_after > learnt:
-                self._learn()
+                self._learn(tables)
                 entries = self._follow(tables, entries)
             observations.append(seen)
             before, learnt = after, learnt_after
@@ -127,9 +127,10 @@ class Bmv2:
         drops = list((Counter(after.drops) - Counter(before.drops)).elements())
         return observation(sent, drops, to_host)
 
-    def _learn(self) -> None:
+    def _learn(self, tables: Tables) -> None:
         """Time stands still: a row that was learnt is left as it is."""
-        for learnt in read_learnt(self._control.receive().digest, self._ports):
+        macs = {key: link.mac for key, link in tables.link.items()}
+        for learnt in read_learnt(self._control.receive().digest, self._ports, macs):
             self._learnt.setdefault(learnt.key, learnt.row)
 
 

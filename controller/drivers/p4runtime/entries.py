@@ -184,8 +184,9 @@ def encode_peer_key(key: PeerKey) -> EntryKey:
 
 
 def encode_peer(key: PeerKey, peer: Peer, ports: Ports) -> Action:
+    six = _address(key.local.address)[0]
     return Action(
-        f"answer{_address(key.local.address)[0]}",
+        f"answer{_as(peer.source)}{six}",
         (
             ports.number(peer.device),
             peer.vlan,
@@ -220,9 +221,11 @@ def _target(target: Target | None) -> int:
 
 
 def _override(row: Override) -> Action:
-    written, address, port = _source(row.source)
-    if row.source is not None and row.source.address.version == 4:
-        address |= _MAPPED
+    written, address, port = 0, 0, 0
+    if row.source is not None:
+        written, address, port = 1, int(row.source.address), row.source.port
+        if row.source.address.version == 4:
+            address |= _MAPPED
     return Action("set_override", (*_permitted(row.permitted), row.channel, written, address, port))
 
 
@@ -294,7 +297,7 @@ def _endpoint(number: int, endpoint: Endpoint, ports: Ports) -> Action:
         raise NotForSwitches(f"endpoint {number}: a switch has no {endpoint.kind.name.lower()} behind it")
     six, destination = _address(endpoint.destination.address)
     return Action(
-        f"set_endpoint{six}",
+        f"set_endpoint{_as(endpoint.source)}{six}",
         (
             int(endpoint.kind),
             ports.number(endpoint.device),
@@ -310,9 +313,14 @@ def _endpoint(number: int, endpoint: Endpoint, ports: Ports) -> Action:
     )
 
 
-def _source(source: Socket | None) -> tuple[int, int, int]:
-    """Whether to write it; address and port."""
-    return (0, 0, 0) if source is None else (1, _address(source.address)[1], source.port)
+def _as(source: Socket | None) -> str:
+    """What the names of actions that write a source have more."""
+    return "" if source is None else "_as"
+
+
+def _source(source: Socket | None) -> tuple[int, ...]:
+    """Address and port, if it is written."""
+    return () if source is None else (int(source.address), source.port)
 
 
 def _address(address: Address) -> tuple[str, int]:
@@ -349,7 +357,7 @@ def decode(entries: Entries, ports: Ports) -> Tables:
                     next(values),
                     _read_mac(next(values)),
                     _read_mac(next(values)),
-                    _read_source(six, values),
+                    _read_source(six, action, values),
                     next(values),
                     bool(next(values)),
                 )
@@ -439,11 +447,11 @@ def _read_permitted(family: int, prefix: int, mask: int) -> Network | None:
 
 
 def _read_endpoint(action: Action, ports: Ports) -> Endpoint:
-    six, values = action.name == "set_endpoint6", iter(action.parameters)
+    six, values = action.name.endswith("6"), iter(action.parameters)
     kind, port, vlan, source_mac, destination_mac, destination, destination_port = (
         next(values) for _ in range(7)
     )
-    source = _read_source(six, values)
+    source = _read_source(six, action, values)
     mtu, unit = values
     return Endpoint(
         EndpointKind(kind),
@@ -459,9 +467,8 @@ def _read_endpoint(action: Action, ports: Ports) -> Endpoint:
     )
 
 
-def _read_source(six: bool, values: Iterator[int]) -> Socket | None:
-    written, address, port = next(values), next(values), next(values)
-    return _read_socket(six, address, port) if written else None
+def _read_source(six: bool, action: Action, values: Iterator[int]) -> Socket | None:
+    return _read_socket(six, next(values), next(values)) if "_as" in action.name else None
 
 
 def _read_socket(six: bool, address: int, port: int) -> Socket:

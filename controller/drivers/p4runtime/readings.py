@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -12,7 +12,7 @@ from finsy.proto import p4r
 from controller.drivers.p4runtime.entries import EntryKey, Ports
 from controller.drivers.p4runtime.pipeline import Pipeline
 from controller.steering.drops import Drop
-from controller.steering.model import Address, Mac, Peer, PeerKey, Socket
+from controller.steering.model import Address, LinkKey, Mac, Peer, PeerKey, Socket
 from controller.steering.outcome import Counters, PacketCount
 
 ETHERNET = 14
@@ -97,21 +97,34 @@ def channel_counts(pipeline: Pipeline, entities: Iterable[p4r.Entity]) -> dict[i
     return counts
 
 
-def read_learnt(digest: p4r.DigestList, ports: Ports) -> Iterator[Learnt]:
-    """The members in the order of ``learn_t`` in ``p4/v1model/steering.p4``."""
-    for item in digest.data:
-        values = [int.from_bytes(member.bitstring, "big") for member in item.struct.members]
-        six, local, local_port, remote, remote_port, port, vlan, source_mac, destination_mac, artp = values
+def read_learnt(digest: p4r.DigestList, ports: Ports, macs: Mapping[LinkKey, Mac]) -> Iterator[Learnt]:
+    """The peers in digests ``learn_t``; ``macs`` are the switch's own, by link."""
+    for values in _fields(digest, 1, 1, 9, 12, 48, 16, 16, 128, 128):
+        six, artp, port, vlan, mac, local_port, remote_port, local, remote = values
+        link = LinkKey(ports.name(port), vlan)
+        if link not in macs:
+            continue  # it has gone meanwhile
         key = PeerKey(Socket(_address(six, local), local_port), Socket(_address(six, remote), remote_port))
-        own, next_hop = Mac(source_mac.to_bytes(6, "big")), Mac(destination_mac.to_bytes(6, "big"))
-        yield Learnt(key, Peer(ports.name(port), vlan, own, next_hop, None, LEARNT_MTU, bool(artp)))
+        next_hop = Mac(mac.to_bytes(6, "big"))
+        row = Peer(link.device, vlan, macs[link], next_hop, None, LEARNT_MTU, bool(artp))
+        yield Learnt(key, row)
 
 
 def read_destinations(digest: p4r.DigestList) -> Iterator[Address]:
-    """Addresses whose next hop is not known: the members are those of ``next_hop_t``."""
-    for item in digest.data:
-        six, number = (int.from_bytes(member.bitstring, "big") for member in item.struct.members)
+    """The addresses without a next hop in digests ``next_hop_t``."""
+    for six, number in _fields(digest, 1, 128):
         yield _address(six, number)
+
+
+def _fields(digest: p4r.DigestList, *widths: int) -> Iterator[list[int]]:
+    """What stands in the one member of each digest (``p4/v1model/digests.p4``), from the first bit on."""
+    for item in digest.data:
+        (member,) = item.struct.members
+        number, values = int.from_bytes(member.bitstring, "big"), []
+        for width in reversed(widths):
+            values.append(number & (1 << width) - 1)
+            number >>= width
+        yield values[::-1]
 
 
 def _address(six: int, number: int) -> Address:

@@ -131,8 +131,11 @@ async def test_a_digest_becomes_a_peer(edge: Edge, fake: FakeSwitch, network: Ne
     assert await edge.control.order(slice_(0, base())) == ""
     source = int(ip_address("192.0.2.20"))
     local = public(1)
-    macs = (int.from_bytes(LAN_MAC.octets, "big"), 0x020000000020)
-    fake.digest("learn_t", 0, int(local.address), local.port, source, 40000, LAN_PORT, 0, *macs, 0)
+    told, widths = 0, (1, 1, 9, 12, 48, 16, 16, 128, 128)  # learn_t in p4/v1model/digests.p4
+    values = (0, 0, LAN_PORT, 0, 0x020000000020, local.port, 40000, int(local.address), source)
+    for width, value in zip(widths, values, strict=True):
+        told = told << width | value
+    fake.digest("learn_t", told)
     await edge.until(lambda: len(edge.peers()) == 1)
     # Another controller's learning is adopted, and a switch that was empty gets it again.
     fake.stop()
