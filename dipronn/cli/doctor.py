@@ -1,4 +1,8 @@
-"""``dipronn doctor``: what the node wants of the units on this machine against what is really there."""
+"""``dipronn doctor``: what the node wants of its units and switches against what is really there.
+
+Of units on this machine it looks into kernel, devices and machines; of switches whose agents have their state
+on this machine it reads every entry back.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,15 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.drivers.p4runtime import inspection, read_back
+from controller.drivers.p4runtime.pipeline import Pipeline
 from controller.steering import wire
 from controller.steering.model import Endpoint, Link, LinkKind, Tables
 from dipronn.cli.inspection import COMPARED
 from dipronn.cli.output import write, write_table
 from dipronn.cli.target import Target
 from dipronn.client import DEFAULT_ADDRESS
+from dipronn.errors import DipronnError
 from dipronn.v1 import steering_pb2, unit_pb2
 from vmhost.agent.desired import session_of
 from vmhost.vm.cgroups import group_vms
@@ -29,6 +36,10 @@ from vmhost.vm.cgroups import group_vms
 app = typer.Typer()
 _TAP = re.compile(r"dt[0-9a-f]+")
 _INSPECTION_SECONDS = 60.0
+_START_SWITCH = "start the switch, then its agent: it brings the pipeline and all entries"
+_REPAIR = "restart the switch's agent: whenever it starts it reads back and repairs"
+_OUST = f"{_REPAIR}; if it comes back, see who else writes to the switch"
+_CHANGE_SESSION = "change the session, or let an XDP unit be its edge"
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class Finding:
     unit: str
     kind: str
     what: str
+    remedy: str = "restart the unit's agent: whenever it starts it has here what is wanted"
 
 
 @dataclass(frozen=True)
@@ -59,12 +71,15 @@ def doctor(
     ] = [],  # noqa: B006 - typer's way
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Compare desired state with maps, taps and machines of the units here; status 1 if they differ."""
+    """Compare desired state with maps, taps, machines and switches; status 1 if they differ."""
     desired = asyncio.run(_fetch(context.obj))
     states = state or _states(context.obj.address)
     agents = {agent["unit"]: agent for agent in map(_agent, states) if agent["unit"] in desired}
     findings: list[Finding] = []
     for unit, agent in agents.items():
+        if "switch" in agent:
+            findings += inspect_switch(unit, desired[unit], agent)
+            continue
         seen = _inspect(agent)
         if isinstance(seen, str):
             findings.append(Finding(unit, "drift", seen))
@@ -74,6 +89,9 @@ def doctor(
         write(json.dumps({"units": sorted(agents), "findings": [vars(one) for one in findings]}, indent=2))
     elif findings:
         write_table(("unit", "kind", "what"), ((one.unit, one.kind, one.what) for one in findings))
+        for remedy in dict.fromkeys(one.remedy for one in findings):
+            units = dict.fromkeys(one.unit for one in findings if one.remedy == remedy)
+            write(f"{', '.join(units)}: {remedy}")
     else:
         here = ", ".join(sorted(agents)) or "no unit: none of this node is here"
         write(f"all is as it should be on {here}")
@@ -173,6 +191,39 @@ def _inspect(agent: dict[str, Any]) -> Seen | str:
     vms = {(vm["session"], vm["name"]): _runs(vm["pid"]) for vm in agent["vms"]}
     groups = {session_of(name) for name in group_vms(agent.get("cgroup", ""))}
     return Seen(wire.decode(message), answer["devices"], vms, groups)
+
+
+def inspect_switch(unit: str, slices: list[unit_pb2.Slice], agent: dict[str, Any]) -> list[Finding]:
+    """Read a switch back and compare all of its entries and groups."""
+    switch = inspection.described(agent["switch"])
+    namespace = _switch_namespace(agent)
+    if namespace is None:
+        return [Finding(unit, "drift", "neither its agent nor its switch runs here", _START_SWITCH)]
+    command = [*namespace, sys.executable, "-m", read_back.__name__, switch.address, str(switch.device_id)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_INSPECTION_SECONDS, check=False)
+    if done.returncode:
+        why = done.stderr.strip().splitlines()[-1:]
+        return [Finding(unit, "drift", f"cannot be read back: {' '.join(why)}", _START_SWITCH)]
+    try:
+        found = inspection.differences(switch, slices, read_back.parse(done.stdout), Pipeline.load())
+    except DipronnError as error:
+        return [Finding(unit, "drift", f"cannot have what is wanted: {error}", _CHANGE_SESSION)]
+    return [
+        Finding(unit, "drift" if one.wanted else "residue", one.what, _REPAIR if one.wanted else _OUST)
+        for one in found
+    ]
+
+
+def _switch_namespace(agent: dict[str, Any]) -> list[str] | None:
+    """How to get where the agent is, or was: some process, the switch's own at least, is there yet."""
+    there = agent["namespace"]
+    for place in ("self", *(path.name for path in Path("/proc").glob("[0-9]*"))):
+        try:
+            if str(Path(f"/proc/{place}/ns/net").readlink()) == there:
+                return [] if place == "self" else ["nsenter", f"--net=/proc/{place}/ns/net"]
+        except OSError:  # it has ended, or is not ours to see
+            continue
+    return None
 
 
 def _namespace(agent: dict[str, Any]) -> str | None:

@@ -29,6 +29,7 @@ from controller.drivers.p4runtime.entries import (
     encode_peer,
     encode_peer_key,
 )
+from controller.drivers.p4runtime.inspection import description
 from controller.drivers.p4runtime.neighbours import SwitchNeighbours
 from controller.drivers.p4runtime.peers import LearntPeers
 from controller.drivers.p4runtime.pipeline import Pipeline
@@ -70,7 +71,6 @@ class SwitchAgent:
         self._config = config
         self._store = store
         self._ports = config.ports
-        self._macs = {link.key: link.mac for link in config.links}
         self._pipeline = pipeline
         self._switch = Switch(
             config.address,
@@ -113,6 +113,7 @@ class SwitchAgent:
 
     async def run(self) -> None:
         """Take the switch, converge it to the stored state, then serve the control unit until cancelled."""
+        self._store.describe(description(self._config))
         async with self._receivers, aclosing(self._destinations), asyncio.TaskGroup() as group:
             group.create_task(self._switch.run(), name="switch")
             await self._switch.require_up(None)
@@ -292,7 +293,7 @@ class SwitchAgent:
         if digest.digest_id == self._pipeline.digests.get("learn_t"):
             learnt = [
                 (encode_peer_key(each.key), encode_peer(each.key, each.row, self._ports))
-                for each in read_learnt(digest, self._ports, self._macs)
+                for each in read_learnt(digest, self._ports)
             ]
             self._peers.learn(learnt, time.monotonic())
             self._learnt.set()

@@ -18,10 +18,11 @@ import structlog
 from finsy.p4client import P4RpcStatus
 from finsy.proto import p4r, p4r_grpc
 
-from controller.drivers.p4runtime.apply import Change, group_action, group_key
+from controller.drivers.p4runtime.apply import Change
 from controller.drivers.p4runtime.encoding import ChangeEncoder, Encoded
 from controller.drivers.p4runtime.entries import Entries
-from controller.drivers.p4runtime.pipeline import Pipeline, encode_number, multicast_group
+from controller.drivers.p4runtime.pipeline import Pipeline, encode_number
+from controller.drivers.p4runtime.read_back import any_group, read_entries
 from dipronn.errors import DipronnError, Unavailable
 
 _log = structlog.get_logger(__name__)
@@ -251,7 +252,7 @@ class Switch:
         return Pushed.ANEW
 
     async def _forget_groups(self) -> None:
-        groups = await self.read([_any_group()])
+        groups = await self.read([any_group()])
         if groups:
             await self._send(p4r.Update.DELETE, groups)
 
@@ -306,16 +307,8 @@ class Switch:
             raise Unavailable(f"switch {self.address}: {error.details()}") from error
 
     async def read_entries(self) -> Entries:
-        """Every entry and multicast group, table by table."""
-        found: Entries = {}
-        for table in self.pipeline.tables.values():
-            wanted = p4r.Entity(table_entry=p4r.TableEntry(table_id=table.id))
-            found |= self.pipeline.entries(iter(await self.read([wanted])))
-        for entity in await self.read([_any_group()]):
-            group = entity.packet_replication_engine_entry.multicast_group_entry
-            copies = sorted(replica.instance for replica in group.replicas)
-            found[group_key(group.multicast_group_id)] = group_action(copies)
-        return found
+        """Every entry and multicast group."""
+        return await read_entries(self.pipeline, self.read)
 
     async def write(self, changes: Sequence[Change]) -> Mapping[int, str]:
         """See ``apply.Writer``."""
@@ -388,7 +381,3 @@ class Switch:
             if each.preamble.name == header:
                 return next(field.id for field in each.metadata if field.name == name)
         raise Unavailable(f"the compiled P4 pipeline has no {header}; run `make p4`")
-
-
-def _any_group() -> p4r.Entity:
-    return multicast_group(0)
