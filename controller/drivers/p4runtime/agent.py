@@ -71,6 +71,7 @@ class SwitchAgent:
         self._config = config
         self._store = store
         self._ports = config.ports
+        self._macs = {link.key: link.mac for link in config.links}
         self._pipeline = pipeline
         self._switch = Switch(
             config.address,
@@ -293,7 +294,7 @@ class SwitchAgent:
         if digest.digest_id == self._pipeline.digests.get("learn_t"):
             learnt = [
                 (encode_peer_key(each.key), encode_peer(each.key, each.row, self._ports))
-                for each in read_learnt(digest, self._ports)
+                for each in read_learnt(digest, self._ports, self._macs)
             ]
             self._peers.learn(learnt, time.monotonic())
             self._learnt.set()
