@@ -108,8 +108,7 @@ async def test_instances_come_under_load_and_go_when_it_has_gone(tmp_path: Path)
             await until_there_are(node, {"0": "running"})
             await eventually(lambda: _is(receiving(node, addresses) == {"0"}))
         watching.cancel()
-        machines = {vm.name for agent in node.agents.values() for vm in agent.held.get(1, _NOTHING).vms}
-        assert machines == {"p-0", "q-0"}
+        await eventually(lambda: _is(machines(node) == {"p-0", "q-0"}))
         assert all(unit.reserved.cpu <= 0.6 for unit in await node.node.units())
     story = [text for text in told if text.startswith("p")]
     assert "p: 1 instances use" in story[0] and "one more is started" in story[0], story
@@ -225,6 +224,10 @@ async def test_least_loaded_sends_less_to_whom_it_costs_more(tmp_path: Path) -> 
         async with using(node, {"p-0": 0.4, "p-1": 0.1}):
             await eventually(lambda: _is(max(slots()) >= 3 * min(slots())))
         assert (await node.node.session("s")).state == pb.SESSION_STATE_ACTIVE
+
+
+def machines(node: Cluster) -> set[str]:
+    return {vm.name for agent in node.agents.values() for vm in agent.held.get(1, _NOTHING).vms}
 
 
 async def _is(value: bool) -> bool:
