@@ -135,6 +135,7 @@ def prepare_images(cache: Path) -> GuestImages:
         modules = {bus: load_order(index, (bus, *_DEVICES)) for bus in _BUSES}
         wanted = sorted({name for names in modules.values() for name in names})
         files = [index[name] for name in wanted]
+        packages.fetch("busybox-static", *_PYTHON_PACKAGES)
         versions = {name: packages.version(name) for name in ("busybox-static", *_PYTHON_PACKAGES)}
         images = {
             python: _cached_base(cache, packages, files, kernel_package, versions, python)

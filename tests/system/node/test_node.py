@@ -235,6 +235,56 @@ def test_a_killed_machine_is_seen_in_watch(node: NodeUnderTest, hello: dict[str,
     watch.wait()
 
 
+MACHINE = HELLO.parents[1] / "machine"
+
+
+def prefixed(node: NodeUnderTest, port: str) -> list[str]:
+    """What the receiver gets of three datagrams to an input of the session ``machine``."""
+    receiver = node.traffic("receiver1", "receive", *RECEIVER, "2")
+    node.traffic("source", "send", INPUT[0], port, "3", "100").result()
+    received = receiver.result()["received"]
+    assert isinstance(received, list)
+    return received
+
+
+@pytest.mark.req("D18")
+@pytest.mark.req("D25")
+@pytest.mark.req("D46")
+def test_a_users_machine_runs_two_programs_and_is_restarted_when_it_dies(
+    node: NodeUnderTest, tmp_path: Path
+) -> None:
+    image = str(tmp_path / "studio.img")
+    for command in (
+        ("image", "build", str(MACHINE / "studio"), "-o", image),
+        ("image", "push", image, "--kind", "kernel"),
+        ("session", "establish", str(MACHINE / "machine.dpn"), *PATIENTLY),
+    ):
+        done = node.dipronn(*command)
+        assert done.returncode == 0, done.stderr
+    try:
+        assert prefixed(node, "5000") == ["Hello, 0", "Hello, 1", "Hello, 2"]
+        # Its DHCP client was answered through the steering program.
+        address = node.json("session", "show", "machine")["instances"][0]["address"]
+        lease = f"{address} 255.255.255.255 100.64.0.1 1500: "
+        assert prefixed(node, "5001") == [f"{lease}{number}" for number in range(3)]
+
+        (killed,) = vms(node)
+        os.kill(killed.pid, signal.SIGKILL)
+
+        def restarted() -> bool:
+            shown = node.json("session", "show", "machine")
+            counts = [each.get("restarts") for each in shown["instances"]]
+            return shown["state"] == "SESSION_STATE_ACTIVE" and counts == [1, 1]
+
+        wait_for("another machine has taken its place", restarted, 120)
+        assert [each.pid for each in vms(node)] != [killed.pid]
+        assert prefixed(node, "5000") == ["Hello, 0", "Hello, 1", "Hello, 2"]
+    finally:
+        node.dipronn("session", "close", "machine")
+    removed = node.dipronn("image", "rm", "studio.img")
+    assert removed.returncode == 0, removed.stderr
+
+
 RELAY = Path(__file__).with_name("artp_relay.c")
 LIBRARY = Path(__file__).parents[3] / "vmhost" / "guest" / "lib"
 GROUP_KEY = "00112233445566778899aabbccddeeff"
