@@ -33,8 +33,9 @@ struct copies {
 struct stream {
     uint32_t key;
     bool started;
-    uint64_t touched, highest; /* time; the largest value, which narrow ones are near to */
-    struct place next;         /* may leave at once */
+    uint64_t touched, accepted; /* times of the last packet, and of the last that was not late */
+    uint64_t highest;           /* value, which narrow ones are near to */
+    struct place next;          /* may leave at once */
     uint32_t late_run;
     uint64_t due; /* nothing held is due before */
     uint32_t first, count;
@@ -223,7 +224,7 @@ static void take_in_order(struct output *output, struct stream *stream, struct p
             release(output, packet->frame);
             return;
         }
-        if (++stream->late_run < RESTART_RUN) {
+        if (++stream->late_run < RESTART_RUN || now - stream->accepted < RESTART_NS) {
             take_late(output, stream, packet);
             return;
         }
@@ -231,6 +232,7 @@ static void take_in_order(struct output *output, struct stream *stream, struct p
         stream->highest = packet->place.value;
     }
     stream->late_run = 0;
+    stream->accepted = now;
     hold(output, stream, packet, now);
     release_following(output, stream, now);
 }

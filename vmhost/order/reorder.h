@@ -14,7 +14,8 @@ enum merge { MERGE_NONE, MERGE_ALL, MERGE_FIRST, MERGE_K_OF_N };
 #define HELD 6144       /* packets of one stream that wait */
 #define REMEMBERED 8192 /* order tokens behind the newest whose release is remembered */
 #define CANDIDATES 4    /* copies of one packet that differ */
-#define RESTART_RUN 32  /* so many late packets in a row are a stream that began anew */
+#define RESTART_RUN 32  /* so many late packets in a row, for so long, are a stream that began anew */
+#define RESTART_NS 100000000u
 #define IDLE_NS 10000000000ull
 
 /* How a packet stands in its stream: `part` of `parts` with the token `value`. */

@@ -151,5 +151,5 @@ uint64_t rings_overrun(const struct rings *rings) {
     struct xdp_statistics counted;
     socklen_t length = sizeof(counted);
     if (getsockopt(rings->socket, SOL_XDP, XDP_STATISTICS, &counted, &length)) return 0;
-    return counted.rx_dropped + counted.rx_ring_full + counted.rx_fill_ring_empty_descs;
+    return counted.rx_dropped + counted.rx_ring_full;
 }

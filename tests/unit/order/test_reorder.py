@@ -139,10 +139,21 @@ def test_a_stream_that_begins_anew_is_followed(make: Make) -> None:
     with started(make(Order.STRICT, 5 * MS)) as machine:
         machine.take_all([100_000])
         machine.wait(5 * MS)
-        machine.take_all(list(range(10, 60)))
+        for value in range(10, 60):
+            machine.wait(4 * MS)
+            machine.take_all([value])
         machine.wait(5 * MS)
         assert machine.counts["restarts"] == 1 and machine.counts["late_dropped"] == 31
         assert machine.released == [0, 100_000, *range(41, 60)]
+
+
+def test_the_burst_of_an_instance_that_stood_still_is_no_new_stream(make: Make) -> None:
+    with started(make(Order.WINDOW, 5 * MS)) as machine:
+        machine.take_all([200])
+        machine.wait(5 * MS)
+        machine.take_all([*range(1, 101), 201])
+        assert machine.counts["late_released"] == 100 and machine.counts["restarts"] == 0
+        assert machine.released[-1] == 201
 
 
 def test_what_carries_no_token_goes_on_at_once(make: Make) -> None:
