@@ -13,14 +13,17 @@ for tool in p4c p4c-barefoot bfas; do
     fi
 done
 declare -A architecture=([tofino]=tna [tofino2]=t2na)
+declare -A stages=([tofino]=12 [tofino2]=20)
 fits=0
 [ $# -gt 0 ] || set -- tofino tofino2
 for chip in "$@"; do
-    mkdir -p "$out/$chip/assembled"
+    mkdir -p "$out/$chip/assembled/logs"
     # Without the driver's own call of the assembler. The plain names of P4Runtime for counters and registers, which
     # its messages can hold.
     p4c -S --target "$chip" --arch "${architecture[$chip]}" -o "$out/$chip" --p4runtime-force-std-externs \
         --p4runtime-files "$out/$chip/p4info.txtpb" tna/steering.p4
     bfas --target "$chip" "$out/$chip/pipe/steering.bfa" -o "$out/$chip/assembled" || fits=1
+    used=$(grep -cE '^stage [0-9]+ ingress:' "$out/$chip/pipe/steering.bfa")
+    echo "$chip: $used stages of ${stages[$chip]} in ingress"
 done
 exit "$fits"

@@ -15,8 +15,24 @@
 #define FOUND struct
 #define INGRESS_PORT meta.port
 #define OUT_PORT to_traffic_manager.ucast_egress_port
+#define NEW_SOURCE_MAC meta.found.out_source_mac
+#define NEW_DESTINATION_MAC headers.ethernet.destination
 #define NEW_DESTINATION headers.ipv4.destination
 #define NEW_DESTINATION6 headers.ipv6.destination
+#define NEW_DESTINATION_PORT headers.udp.destination
+#define KEEP_DESTINATION
+#define NEW_SOURCE headers.ipv4.source
+#define NEW_SOURCE6 headers.ipv6.source
+#define NEW_SOURCE_PORT headers.udp.source
+#define WRITE_SOURCE
+#define NO_FORK meta.fork = 0;
+// One operation for each field and stage: a gateway compares what is noted here.
+#define COMPARE_SOURCE \
+    meta.network = headers.ipv4.source & permitted_mask; \
+    meta.permitted = permitted_source;
+#define COMPARE_SOURCE6 \
+    meta.network6 = headers.ipv6.source & permitted_mask; \
+    meta.permitted6 = permitted_source;
 // The IPv4 checksum is verified; of UDP's stays what nothing that may be rewritten adds to.
 #define SUMS \
     Checksum() ipv4_checksum; \
@@ -32,6 +48,15 @@
 
 #define OWN_HEADERS copy_t copy;
 #define OWN_METADATA \
+    bit<8> tag_bytes; \
+    bit<1> double_tagged; \
+    bit<1> ipv6_extension; \
+    bit<1> ipv4_error; \
+    bit<32> five_tuple;  /* its CRC-32 */ \
+    bit<32> network;     /* of the source, as wide as the permitted one */ \
+    bit<32> permitted; \
+    bit<128> network6; \
+    bit<128> permitted6; \
     bit<8> visit;        /* why it comes */ \
     bit<8> frame_fault;  /* what checks.p4 notes */ \
     bit<8> ip_fault; \
@@ -233,7 +258,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
     }
 
     action compare_mac() {
-        meta.strange_mac = headers.ethernet.destination ^ meta.link_mac;
+        meta.strange_mac = headers.ethernet.destination ^ meta.found.link_mac;
     }
 
     action note_stranger() {
@@ -245,8 +270,8 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
     }
 
     action multiply() {
-        forked.count(meta.found.copies);
-        to_traffic_manager.mcast_grp_a = meta.found.copies;
+        forked.count((bit<16>)meta.found.copies);
+        to_traffic_manager.mcast_grp_a = (bit<16>)meta.found.copies;
         headers.copy.setValid();
         headers.copy.fork = meta.fork;
         headers.copy.number = 0;
@@ -268,19 +293,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
         meta.dead = 1;
     }
 
-    action write_source_ipv4() {
-        headers.ipv4.source = meta.new_source;
-        headers.udp.source = meta.new_source_port;
-    }
-
-    action write_source_ipv6() {
-        headers.ipv6.source = meta.new_source6;
-        headers.udp.source = meta.new_source_port;
-    }
-
-    action rewrite() {
-        headers.udp.destination = meta.new_destination_port;
-        headers.ethernet.destination = meta.found.out_destination_mac;
+    action write_source_mac() {
         headers.ethernet.source = meta.found.out_source_mac;
     }
 
@@ -344,7 +357,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
                     if (meta.sources != SOURCES_ALL) { flow.apply(); }
                     if (meta.sources == 0 && meta.link_kind == LINK_NODE) { peer.apply(); }
                 }
-                if (meta.found.network != meta.found.permitted) { note_stranger(); }
+                if (meta.network != meta.permitted) { note_stranger(); }
             } else if (headers.ipv6.isValid()) {
                 check_ipv6.apply();
                 check_neighbours.apply();
@@ -355,13 +368,13 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
                     if (meta.sources != SOURCES_ALL) { flow6.apply(); }
                     if (meta.sources == 0 && meta.link_kind == LINK_NODE) { peer6.apply(); }
                 }
-                if (meta.found.network6[127:96] != meta.found.permitted6[127:96]) {
+                if (meta.network6[127:96] != meta.permitted6[127:96]) {
                     note_stranger();
-                } else if (meta.found.network6[95:64] != meta.found.permitted6[95:64]) {
+                } else if (meta.network6[95:64] != meta.permitted6[95:64]) {
                     note_stranger();
-                } else if (meta.found.network6[63:32] != meta.found.permitted6[63:32]) {
+                } else if (meta.network6[63:32] != meta.permitted6[63:32]) {
                     note_stranger();
-                } else if (meta.found.network6[31:0] != meta.found.permitted6[31:0]) {
+                } else if (meta.network6[31:0] != meta.permitted6[31:0]) {
                     note_stranger();
                 }
             }
@@ -405,10 +418,7 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
                 }
                 if (meta.way == CHOICE || meta.way == GIVEN || meta.way == ANSWER) {
                     measure_excess();
-                    rewrite();
-                    if (meta.found.write_source == 1) {
-                        if (headers.ipv4.isValid()) { write_source_ipv4(); } else { write_source_ipv6(); }
-                    }
+                    write_source_mac();
                     tagging.apply();
                     if (meta.reason == 0) { conclude.apply(); }
                 }

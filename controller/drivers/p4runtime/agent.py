@@ -216,7 +216,9 @@ class SwitchAgent:
         await self._switch.require_up(PATIENCE)
         known = self._rows[session].endpoint if session in self._rows else {}
         await self._receivers.complete(session, rows, known)
-        wanted = apply.with_groups(encode(rows, self._ports))
+        entries = encode(rows, self._ports)
+        self._pipeline.require(entries)
+        wanted = apply.with_groups(entries)
         await asyncio.to_thread(self._store.put_slice, slice_)
         try:
             await self._change(session, wanted)

@@ -10,7 +10,7 @@ from pathlib import Path
 from finsy.proto import p4i, p4r
 from google.protobuf import text_format
 
-from controller.drivers.p4runtime.entries import Action, Entries, EntryKey
+from controller.drivers.p4runtime.entries import Action, Entries, EntryKey, NotForSwitches
 from dipronn.errors import Unavailable
 
 P4 = Path(__file__).parents[3] / "p4"
@@ -77,6 +77,14 @@ class Pipeline:
         except OSError as error:
             raise Unavailable(f"the compiled P4 pipeline is not there: {error}; run `make p4`") from error
         return cls(text_format.Parse(text, p4i.P4Info()), config, int(digest[:15], 16))
+
+    def require(self, entries: Iterable[EntryKey]) -> None:
+        """Raises NotForSwitches if the pipeline lacks a table: Tofino's (``p4/tna``) reads no ARTP."""
+        for key in entries:
+            if key.table not in self.tables:
+                raise NotForSwitches(
+                    f"{key}: this switch's pipeline has no table {key.table}; let another unit be the edge"
+                )
 
     def message(self, key: EntryKey, action: Action | None = None) -> p4r.Entity:
         """The table entry; without an action, enough to delete or to read it."""
