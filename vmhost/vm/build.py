@@ -23,8 +23,8 @@ from vmhost.vm.image import GuestImages, load_order
 MAX_BYTES = 448 << 20
 """Of the folder's files: a node takes images of up to 512 MiB."""
 
-_DISK_MODULES = ("virtio_blk",)
-"""For the disk that `storage` gives a machine; the first base has what the network and its reports need."""
+_MORE_MODULES = ("virtio_blk", "qemu_fw_cfg")
+"""For the disk that `storage` gives a machine, and for what it is told to run."""
 _PYTHON = re.compile(rb"#!\s*\S*(python3|env\s+python3)")
 
 
@@ -77,7 +77,7 @@ def _write_folder(out: IO[bytes], images: GuestImages, folder: Path, files: list
     cpio = CpioWriter(out)
     index = images.all_modules
     for bus, base in images.modules.items():
-        more = [index[name] for name in load_order(index, _DISK_MODULES) if index[name].name not in base]
+        more = [index[name] for name in load_order(index, _MORE_MODULES) if index[name].name not in base]
         for module in more:
             cpio.file(f"lib/modules/{module.name}", module.read_bytes())
         names = [*base, *(module.name for module in more)]

@@ -7,6 +7,7 @@ nobody else writes, an address that it can ask for, and no more.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -71,6 +72,13 @@ def addresses_served(device: str, spec: VmSpec) -> Iterator[None]:
             server.close()
 
 
+SECOND = """
+echo marked > /dev/vda; sync
+export DIPRONN_PARAM_KEY="$(cat /sys/firmware/qemu_fw_cfg/by_name/opt/org.dipronn/programs/raw)"
+exec echoing
+"""
+
+
 @pytest.mark.req("D25", "D46", "D63")
 async def test_two_programs_run_in_a_machine_of_ours(unit: Unit, built: Path) -> None:
     driver, hooks = unit.driver(), Hooks()
@@ -80,12 +88,16 @@ async def test_two_programs_run_in_a_machine_of_ours(unit: Unit, built: Path) ->
         unit,
         image,
         GuestProgram("first", None, (V4,), told, "exec echoing"),
-        GuestProgram("second", None, (V4,), {}, "echo marked > /dev/vda; sync; exec echoing"),
+        GuestProgram("second", None, (V4,), {}, SECOND),
     )
     await unit.boot(driver, spec, hooks)
     first, second = await hooks.wait("first/in"), await hooks.wait("second/in")
     assert await exchange(V4, first.real_port, b"param KEY") == told["DIPRONN_PARAM_KEY"].encode()
     assert await exchange(V4, second.real_port, b"hello") == b"hello"
+    # What is told to a guest of any kind.
+    programs = json.loads(await exchange(V4, second.real_port, b"param KEY"))
+    assert {each["name"]: each["run"] for each in programs} == {"first": "exec echoing", "second": SECOND}
+    assert programs[0]["environment"]["DIPRONN_PARAM_KEY"] == told["DIPRONN_PARAM_KEY"]
     disk = unit.run / spec.name / "disk.qcow2"
     await until(lambda: b"marked" in disk.read_bytes())
 
