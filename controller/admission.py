@@ -13,6 +13,7 @@ from controller.placement import Demand, Offer, Placer, Problem
 from controller.placement.admission import Amount, NoRoom
 from controller.placement.agreed import confirmed
 from controller.placement.counting import Shortage, count, with_counts
+from controller.placement.kernel import kernel_places
 from controller.placement.wanted import problem, promised_output
 from controller.program import asks_for_order, family
 from controller.program.machines import leads
@@ -30,6 +31,8 @@ from dipronn.v1 import unit_pb2
 
 PROPOSED = 0
 """The number of a session that is only talked about; no other has it."""
+_FIRST_PORT = 1024
+"""At a kernel program's own address, for packets from other units; nobody registers there."""
 _ATTEMPTS = 3
 """To place a session while units come and go."""
 
@@ -162,13 +165,74 @@ class Admission:
             demand.name: self._reserved(record, demand, placed[demand.name]) for demand in wanted.demands
         }
         lead = leads(record.program)
+        in_kernel = self._in_kernel(record, others, list(first.values()))
         return [
             first[f"{lead[name]}-{index}"]
             if lead[name] == name
             else _beside(first[f"{lead[name]}-{index}"], name)
             for name, instances in counts.items()
+            if name not in in_kernel
             for index in range(instances)
-        ]
+        ] + list(in_kernel.values())
+
+    def _in_kernel(
+        self, record: SessionRecord, others: list[SessionRecord], machines: list[InstanceRecord]
+    ) -> dict[str, InstanceRecord]:
+        """The kernel programs, each on the first unit that suits it and has what it states to need."""
+        units = self._units.living_any()
+        able = [unit.name for unit in units if unit.stored.hello.runs_programs]
+        places = kernel_places(
+            record.program,
+            {name: entrance.unit for name, entrance in record.entrances.items()},
+            {name: exit_.unit for name, exit_ in record.exits.items()},
+            {one.program: one.unit for one in machines},
+            able,
+        )
+        found: dict[str, InstanceRecord] = {}
+        for index, active in enumerate(record.program.programs):
+            if active.name not in places:
+                continue
+            with at(f"programs[{index}].code"):
+                if not able:
+                    names = ", ".join(unit.name for unit in units)
+                    raise Unavailable(
+                        f"program `{active.name}` is Phonepl, which runs in the kernel of a unit with XDP; "
+                        f"of the units that are alive none has one ({names} are P4 switches)"
+                    )
+                reserved = reservations([*others, replace(record, instances=[*machines, *found.values()])])
+                found[active.name] = self._kernel_instance(record, active, places[active.name], reserved)
+        return found
+
+    def _kernel_instance(
+        self, record: SessionRecord, active: pb.ActiveProgram, places: list[str], reserved: dict[str, Amount]
+    ) -> InstanceRecord:
+        stated = active.needs
+        amount = Amount(stated.cpu, stated.memory_bytes, stated.bandwidth_bps)
+        short: list[str] = []
+        for unit in places:
+            offer = Offer(unit, total(self._units.known[unit]), reserved.get(unit, Amount()))
+            if lacking := offer.shortfall(amount):
+                short.append(f"{unit}: {'; '.join(lacking)}")
+                continue
+            number = self._identifiers.number("instance", record.owner, f"{active.name}-0")
+            ports = {port: _FIRST_PORT + i for i, port in enumerate([*active.inputs, *active.outputs])}
+            return InstanceRecord(
+                active.name,
+                0,
+                unit,
+                number,
+                amount.cpu,
+                amount.memory_bytes,
+                amount.bandwidth_bps,
+                ports,
+                kernel=self.program_number(record, active),
+            )
+        raise NoRoom(f"no unit has room for program `{active.name}`:\n  " + "\n  ".join(short), active.name)
+
+    def program_number(self, record: SessionRecord, active: pb.ActiveProgram) -> int:
+        """Of a kernel program and its source: another source is another program."""
+        source = record.bundles.get(active.phonepl, b"").hex()
+        return self._identifiers.number("program", record.owner, f"{active.name} {source}")
 
     def _problem(
         self, record: SessionRecord, others: list[SessionRecord], counts: Mapping[str, int]

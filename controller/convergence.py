@@ -98,7 +98,7 @@ class Convergence:
                 for stage in plan(session.desired, session.held, session.ranks()):
                     steps = [step for step in stage if step.unit in joined]
                     await asyncio.gather(*(self._perform(session, step) for step in steps))
-                self._shed_numbers(session)
+                self.shed_numbers(session)
             except DipronnError as error:
                 # Units that are away get it when they join; another refusal is for the operator to see.
                 _log.error(
@@ -106,15 +106,18 @@ class Convergence:
                 )
         self._registry.judge(session, "")
 
-    def _shed_numbers(self, session: LiveSession) -> None:
+    def shed_numbers(self, session: LiveSession) -> None:
         """Give back numbers that no row has any more, once every unit has the new rows."""
         if session.held.keys() != session.desired.keys():
             return
         deployment = session.record.deployment(self._units.node_units())
         used = compile_session(deployment, self._identifiers).used
         owner = session.record.owner
+        kernel = {one.kernel for one in session.record.instances}
         lasting = {
-            (one.kind, one.key) for one in self._identifiers.of(owner) if one.kind in ("instance", "port")
+            (one.kind, one.key)
+            for one in self._identifiers.of(owner)
+            if one.kind in ("instance", "port") or (one.kind == "program" and one.first in kernel)
         }
         self._identifiers.keep(owner, used | lasting)
         self._store.save_session(session.as_stored(), self._identifiers.of(owner))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from controller.steering import addressing
 from controller.steering.deployment import NodeLink, NodeUnit
 from controller.steering.model import Address, EndpointKind, NextHop, Tables
-from controller.steering.oracle import Oracle
+from controller.steering.oracle import Handled, KernelProgram, Oracle
 from controller.steering.outcome import Emission
 from controller.steering.wire import NO_MAC
 
@@ -45,7 +45,16 @@ class Way:
 
 def oracles(units: Mapping[str, NodeUnit], tables: Mapping[str, Tables]) -> dict[str, Oracle]:
     """An oracle per unit; next hops that are left to the unit are taken to be on its links to the outside."""
-    return {name: Oracle(_resolved(units[name], rows)) for name, rows in tables.items()}
+    return {
+        name: Oracle(_resolved(units[name], rows), programs=_handed_over(rows))
+        for name, rows in tables.items()
+    }
+
+
+def _handed_over(rows: Tables) -> dict[int, KernelProgram]:
+    """What a kernel program does with a packet is not known here: there the way ends."""
+    ends = (row.program for row in rows.endpoint.values() if row.kind is EndpointKind.KERNEL)
+    return {program: lambda stream, frame, now: Handled() for program in ends}
 
 
 def follow(

@@ -63,6 +63,8 @@ class InstanceRecord:
     machine: str = ""
     restarts: int = 0
     """Of its machine, one after another."""
+    kernel: int = 0
+    """The number of a kernel program; 0: it runs in a machine."""
     membership: Membership = Membership.MEMBER
     weight: int = 1
     """Its part of the packets under ``least_loaded``."""
@@ -84,6 +86,7 @@ class InstanceRecord:
             dict(self.ports),
             self.alive,
             frozenset(self.artp),
+            self.kernel,
             weight=self.weight,
             leaving=self.membership is Membership.LEAVING,
         )

@@ -82,7 +82,7 @@ class Reports:
         for vm in held.vms:
             self.on_vm(vm)
         for instance in session.record.instances:
-            if instance.unit == unit and instance.alive:
+            if instance.unit == unit and instance.alive and not instance.kernel:
                 names = [
                     one for one in held.names if (one.vm, one.program) == (instance.machine, instance.program)
                 ]

@@ -122,6 +122,7 @@ def _bundles(
     program: pb.Program, sent: dict[str, bytes], pushed: Callable[[str, str], bytes]
 ) -> tuple[dict[str, bytes], dict[bytes, bytes]]:
     wanted = {one.bundle: index for index, one in enumerate(program.programs) if one.bundle}
+    sources = {one.phonepl: index for index, one in enumerate(program.programs) if one.phonepl}
     hashes: dict[str, bytes] = {}
     for bundle, index in wanted.items():
         name = program.programs[index].name
@@ -136,7 +137,15 @@ def _bundles(
                 raise InvalidSession(
                     f"program `{name}`: its bundle `{bundle}` was not sent along, and there is {error}"
                 ) from error
-    for bundle in sent.keys() - wanted.keys():
+    for file, index in sources.items():
+        with at(f"programs[{index}].code"):
+            if file in wanted:
+                raise InvalidSession(f"`{file}` is named both as a bundle and as a Phonepl program")
+            if file not in sent:
+                name = program.programs[index].name
+                raise InvalidSession(f"program `{name}`: its source `{file}` was not sent along")
+            hashes[file] = hashlib.sha256(sent[file]).digest()
+    for bundle in sent.keys() - wanted.keys() - sources.keys():
         raise InvalidSession(f"the bundle `{bundle}` was sent along, but no program names it")
     return hashes, {hashes[bundle]: data for bundle, data in sent.items()}
 

@@ -18,6 +18,7 @@ from controller.accounting import Accounts
 from controller.admission import Admission
 from controller.api.accounts import AccountsService
 from controller.api.images import ImagesService
+from controller.api.kernel import KernelProgramsService
 from controller.api.node import NodeService
 from controller.api.sessions import SessionsService
 from controller.api.units import UnitsService
@@ -26,6 +27,7 @@ from controller.beacons import Beacons
 from controller.convergence import Convergence
 from controller.elasticity import Elasticity, Thresholds
 from controller.images import ImageLimits, ImageStore
+from controller.kernel_programs import KernelReplacement
 from controller.limits import Limits
 from controller.offers import Offers
 from controller.placement import BestPlacer
@@ -43,6 +45,7 @@ from dipronn.v1 import (
     accounts_pb2_grpc,
     images_pb2,
     images_pb2_grpc,
+    kernel_pb2_grpc,
     node_pb2,
     node_pb2_grpc,
     session_pb2,
@@ -109,6 +112,7 @@ class ControlUnit:
             identifiers, self.units, settings.limits, self.registry, convergence, self.sessions.admitting
         )
         self._elasticity = Elasticity(self.registry, scaling, self._background, settings.elasticity)
+        self._replacement = KernelReplacement(self._store, identifiers, admission, self.registry, convergence)
         self.sessions.on_end = self._on_end
         self._beacons = Beacons(self.units, self.reports.revive)
         self._health = HealthServicer()
@@ -141,6 +145,9 @@ class ControlUnit:
         )
         node_pb2_grpc.add_NodeServicer_to_server(
             NodeService(settings.name, self.units, self.registry), server
+        )
+        kernel_pb2_grpc.add_KernelProgramsServicer_to_server(
+            KernelProgramsService(self._replacement, self.registry), server
         )
         accounts_pb2_grpc.add_AccountsServicer_to_server(AccountsService(self._accounts), server)
         images_pb2_grpc.add_ImagesServicer_to_server(ImagesService(self._images, self.registry), server)

@@ -88,7 +88,10 @@ def snapshot(session: LiveSession, counters: Mapping[str, unit_pb2.UnitCounters]
         state=session.state,
         message=session.message,
         program=record.program,
-        instances=[_instance(session, one) for one in record.instances],
+        instances=[
+            _instance(session, one, counters.get(one.unit, unit_pb2.UnitCounters()))
+            for one in record.instances
+        ],
         inputs=[
             pb.AssignedInput(name=name, address=_address(one.socket))
             for name, one in record.entrances.items()
@@ -123,7 +126,7 @@ def event(message: pb.Session, text: str) -> pb.SessionEvent:
     return pb.SessionEvent(time=now, session=message, message=text)
 
 
-def _instance(session: LiveSession, instance: InstanceRecord) -> pb.Instance:
+def _instance(session: LiveSession, instance: InstanceRecord, counted: unit_pb2.UnitCounters) -> pb.Instance:
     record = session.record
     message = pb.Instance(
         program=instance.program,
@@ -133,8 +136,15 @@ def _instance(session: LiveSession, instance: InstanceRecord) -> pb.Instance:
         state=_instance_state(session, instance),
         message=instance.message,
         restarts=instance.restarts,
-        names=[pb.RegisteredName(port=port, real_port=real) for port, real in sorted(instance.ports.items())],
+        names=[
+            pb.RegisteredName(port=port, real_port=real)
+            for port, real in sorted(instance.ports.items())
+            if not instance.kernel
+        ],
     )
+    for report in counted.programs if instance.kernel else ():
+        if report.number == instance.kernel:
+            message.drops.update(report.drops)
     if instance.start_seconds:
         message.start_time.FromNanoseconds(int(instance.start_seconds * 1e9))
     return message

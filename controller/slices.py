@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2s
 
+from controller.placement.wanted import DEFAULT_MEMORY
 from controller.record import InstanceRecord, SessionRecord
 from controller.steering import addressing, wire
 from controller.steering.compile import Compiled, compile_machines
 from controller.steering.deployment import NodeUnit, control_ports
 from controller.steering.model import Tables
 from controller.steering.node_rows import unit_rows
-from dipronn.v1 import images_pb2, session_pb2, unit_pb2
+from dipronn.v1 import images_pb2, kernel_pb2, session_pb2, unit_pb2
 
 ARTP_KEY = "DIPRONN_ARTP_KEY"
 """The same for all instances of a program: each can answer for the others (``docs/artp.md``, section 5)."""
@@ -51,6 +52,9 @@ def _slices(record: SessionRecord, tables: Mapping[str, Tables]) -> dict[str, un
             name=record.name,
             generation=record.generation,
             vms=[_vm(record, name) for name in _machines(record, unit)],
+            programs=[
+                _kernel_program(record, one) for one in record.instances if one.kernel and one.unit == unit
+            ],
             tables=wire.encode(rows),
         )
     return slices
@@ -58,8 +62,22 @@ def _slices(record: SessionRecord, tables: Mapping[str, Tables]) -> dict[str, un
 
 def _machines(record: SessionRecord, unit: str) -> list[str]:
     """Those in which an instance lives."""
-    living = (one.machine for one in record.instances if one.unit == unit and one.alive)
+    here = [one for one in record.instances if one.unit == unit and not one.kernel]
+    living = (one.machine for one in here if one.alive)
     return list(dict.fromkeys(living))
+
+
+def _kernel_program(record: SessionRecord, instance: InstanceRecord) -> kernel_pb2.KernelProgram:
+    program = next(one for one in record.program.programs if one.name == instance.program)
+    return kernel_pb2.KernelProgram(
+        number=instance.kernel,
+        name=instance.name,
+        source_sha256=record.bundles[program.phonepl],
+        file_name=program.phonepl,
+        streams=[*program.inputs, *program.outputs],
+        inputs=len(program.inputs),
+        memory_bytes=program.needs.memory_bytes or DEFAULT_MEMORY,
+    )
 
 
 def _vm(record: SessionRecord, machine: str) -> unit_pb2.Vm:

@@ -22,7 +22,7 @@ from controller.steering.identifiers import Identifiers
 from controller.steering.model import Mac
 from controller.store import Store, StoredUnit
 from dipronn import beacon
-from dipronn.errors import DipronnError, InvalidSession, TimedOut, Unavailable
+from dipronn.errors import DipronnError, InvalidProgram, InvalidSession, TimedOut, Unavailable
 from dipronn.v1 import unit_pb2
 
 _log = structlog.get_logger(__name__)
@@ -111,6 +111,12 @@ class Units:
         """Units of a role that are alive and joined, by name."""
         living = [one for one in self.known.values() if one.alive and one.member and one.has(role)]
         return sorted(living, key=lambda one: one.name)
+
+    def living_any(self) -> list[UnitState]:
+        """Of whatever role."""
+        return sorted(
+            (one for one in self.known.values() if one.alive and one.member), key=lambda one: one.name
+        )
 
     # membership
 
@@ -250,7 +256,10 @@ class Units:
     def done(self, member: Member, report: unit_pb2.OrderDone) -> None:
         future = member.pending.get(report.order)
         if future and not future.done():
-            future.set_result(report.error)
+            if report.invalid_program:
+                future.set_exception(InvalidProgram(report.error))
+            else:
+                future.set_result(report.error)
 
 
 def node_unit(stored: StoredUnit) -> NodeUnit:

@@ -14,6 +14,10 @@ class InvalidSession(DipronnError):
     """A session that cannot be what its text says; carries the located diagnostics in its message."""
 
 
+class InvalidProgram(InvalidSession):
+    """A Phonepl program of a session that does not compile; the message is the compiler's."""
+
+
 class NotFound(DipronnError):
     """A name that the node does not know."""
 

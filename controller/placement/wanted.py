@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from controller.placement.admission import Amount, Demand, Offer, Problem
+from controller.program.kernel import is_kernel
 from controller.program.machines import leads, machine_of, sharing
 from dipronn.v1 import session_pb2 as pb
 
@@ -46,8 +47,11 @@ def problem(
     between: list[tuple[str, str, int]] = []
     with_units: list[tuple[str, str, int]] = []
     promised = {item.name for item in program.inputs if item.rate_bps}
+    kernel = {active.name for active in program.programs if is_kernel(active)}
     for line in flow.lines:
         source, destination = line.source, line.destination
+        if kernel & {source.program, destination.program}:
+            continue  # such programs go where the others are
         shares = flow.shares.get(destination.program, [])
         if source.program and destination.program:
             sent = flow.sent[source.program]
@@ -86,7 +90,7 @@ def problem(
             _ASSURED if active.name in assured else frozenset(),
         )
         for active in program.programs
-        if lead[active.name] == active.name
+        if lead[active.name] == active.name and active.name not in kernel
         for index in range(counts[active.name])
     ]
     return Problem(demands, offers, between, with_units)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from controller.program.diagnostics import Diagnostic, Place, Severity
+from controller.program.kernel import unsupported_kernel
 from dipronn.v1 import session_pb2 as pb
 
 _OF_FIXED_NUMBER = {
@@ -37,6 +38,7 @@ def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
         if active.policy == pb.POLICY_CHOSEN and (why := _unchosen(program, active.name)):
             yield f"programs[{index}].policy", f"the policy `chosen` (program `{active.name}`) {why}", ""
     yield from _mixed(program)
+    yield from unsupported_kernel(program)
     for index, quality in enumerate(program.qualities):
         what = f"quality of program `{quality.program}`"
         if quality.service_class == pb.SERVICE_CLASS_REALTIME:
@@ -170,8 +172,6 @@ def _program(path: str, item: pb.ActiveProgram) -> Iterator[tuple[str, str, str]
     code = item.WhichOneof("code")
     if item.vm and code == "bundle":
         yield f"{path}.code", f"bundles in whole virtual machines (program `{item.name}`)", "use run"
-    if code == "phonepl":
-        yield f"{path}.code", f"Phonepl in a session (program `{item.name}`)", "use a bundle"
     policy = _OF_FIXED_NUMBER.get(item.policy)
     if item.max_instances > item.min_instances and (policy or item.vm):
         where = f"with the policy `{policy}`" if policy else "in a whole virtual machine"

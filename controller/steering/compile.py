@@ -40,6 +40,7 @@ from controller.steering.model import (
     Mac,
     Peer,
     PeerKey,
+    PutKey,
     Selector,
     Slot,
     SlotKey,
@@ -47,6 +48,7 @@ from controller.steering.model import (
     Tables,
     Target,
     TargetKind,
+    kernel_endpoint,
 )
 from dipronn.v1 import order_pb2
 from dipronn.v1 import session_pb2 as pb
@@ -74,6 +76,8 @@ def compile_machines(deployment: Deployment) -> dict[str, Tables]:
     for instance in deployment.instances:
         if instance.alive:
             rows = tables.setdefault(instance.unit, Tables())
+            if instance.kernel:
+                continue
             # Programs of one machine share its tap.
             rows.link.setdefault(_tap(instance), _guest_link(deployment, instance))
             if limit := guest_limit(deployment, instance):
@@ -158,11 +162,15 @@ class Compiler:
         tables = self.tables[instance.unit]
         for port in self.deployment.data_ports(instance.program):
             target = self.sent(instance, port)
-            if target is not None:
+            if target is not None and instance.kernel:
+                tables.binding[self.stream(instance, port)] = Binding(target)
+            elif target is not None:
                 tables.binding[BindingKey(_tap(instance), self.socket(instance, port))] = Binding(target)
         if not self.unit(instance.unit).on_node_network:
             return
         for port in self.deployment.data_ports(instance.program):
+            if instance.kernel and port not in self.programs[instance.program].inputs:
+                continue  # nobody answers a kernel program
             member = self.instance_member(instance.unit, instance, port)
             channel = self.number("channel", f"to {instance.name}/{port}")
             self.channel(instance.unit, Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
@@ -249,6 +257,7 @@ class Compiler:
             if program
             and any(not line.destination.program and line.destination.name == output for line in lines)
             for instance in self.deployment.serving(program)
+            if not instance.kernel
         ]
 
     def static_peers(self, line: pb.Channel) -> None:
@@ -257,6 +266,8 @@ class Compiler:
             return
         for fed in self.deployment.serving(line.destination.program):
             for feeding in self.deployment.serving(line.source.program):
+                if fed.kernel or feeding.kernel:
+                    continue
                 local = self.socket(fed, line.destination.name)
                 remote = self.socket(feeding, line.source.name)
                 artp = line.destination.name in fed.artp
@@ -382,6 +393,12 @@ class Compiler:
 
     def instance_member(self, unit: str, instance: PlacedInstance, port: str) -> Member:
         """The endpoint of an instance's port as this unit sees it."""
+        if instance.unit == unit and instance.kernel:
+            # Another program is another endpoint, so that its rows stand before packets meet them.
+            number = self.number("endpoint", f"{instance.name}/{port} in program {instance.kernel}")
+            key = self.stream(instance, port)
+            self.tables[unit].endpoint[number] = kernel_endpoint(key.program, key.stream)
+            return Member(number, unit, f"{instance.name}/{port}")
         number = self.number("endpoint", f"{instance.name}/{port}")
         socket = self.socket(instance, port)
         if instance.unit == unit:
@@ -448,6 +465,11 @@ class Compiler:
     def socket(self, instance: PlacedInstance, port: str) -> Socket:
         address = addressing.instance_address(instance.number, self.deployment.version)
         return Socket(address, instance.ports[port])
+
+    def stream(self, instance: PlacedInstance, port: str) -> PutKey:
+        """A port of a kernel program: inputs first, in the order in which the session declares them."""
+        program = self.programs[instance.program]
+        return PutKey(instance.kernel, [*program.inputs, *program.outputs].index(port))
 
     def unit(self, name: str) -> NodeUnit:
         return self.deployment.units[name]

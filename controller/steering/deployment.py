@@ -91,7 +91,7 @@ class NodeUnit:
 class PlacedInstance:
     """``ports``: real ports by the names registered so far, ``artp``: those of them that speak it.
 
-    ``alive``: not known to be dead.
+    ``alive``: not known to be dead.  ``kernel``: the number of a kernel program; 0: it is in a machine.
     ``weight``: its part under ``least_loaded``.  ``leaving``: it works off what it has, and gets nothing new
     that another could get.
     """
@@ -103,6 +103,7 @@ class PlacedInstance:
     ports: Mapping[str, int]
     alive: bool = True
     artp: frozenset[str] = frozenset()
+    kernel: int = 0
     weight: int = 1
     leaving: bool = False
 

@@ -14,6 +14,7 @@ _POOLS = {
     "channel": (1, (1 << 13) - 1),
     "fork": (1, (1 << 10) - 1),
     "artp": (1, (1 << 12) - 1),
+    "program": (1, (1 << 8) - 1),  # of the kernel
     "endpoint": (1, (1 << 14) - 1),
     "slot": (1, (1 << 16) - 1),  # groups: runs of slots
     "instance": (2, (1 << 16) - 2),  # offsets in the pool of instance addresses; 1 is the gateway

@@ -98,7 +98,10 @@ class _Bucket:
 
 @dataclass(frozen=True)
 class Handled:
-    """What a kernel program made of a frame: frames by the number of the stream, and why others are none."""
+    """What a kernel program made of a frame: frames by the number of the stream, and why others are none.
+
+    Nothing of both: only the program itself knows.
+    """
 
     puts: tuple[tuple[int, bytes], ...] = ()
     drops: tuple[Drop, ...] = ()
@@ -537,6 +540,9 @@ class _Passage:
         if handle is None:
             raise Dropped(Drop.NO_RULE)
         handled = handle(endpoint.stream, self.frame, self.now)
+        if not handled.puts and not handled.drops:
+            self.outcome.trace.append(Step(copy, "", "", "handed to the program"))
+            return
         self.counters.copies += len(handled.puts) + len(handled.drops) - 1  # [24]
         for reason in handled.drops:
             self._drop(copy, reason)
@@ -586,10 +592,6 @@ class _Passage:
         count = self.counters.channels.setdefault(channel, PacketCount())
         count.packets += 1
         count.bytes += udp.datagram.length if udp else len(self.frame) - ETHERNET
-
-    def _control_network(self, device: str, vlan: int) -> None:  # [19a]
-        if not self.oracle.take_control_token(self.key, LinkKey(device, vlan), self.now):
-            raise Dropped(Drop.CONTROL_RATE)
 
     def _control_network(self, device: str, vlan: int) -> None:  # [19a]
         if not self.oracle.take_control_token(self.key, LinkKey(device, vlan), self.now):

@@ -59,7 +59,8 @@ def establish(
 ) -> None:
     """Establish the session of a file; bundles are tar files or folders beside it, or images on the node."""
     text, parsed = read(file)
-    names = {one.bundle for one in parsed.program.programs if one.bundle}
+    programs = parsed.program.programs
+    names = {name for one in programs for name in (one.bundle, one.phonepl) if name}
     # What is not beside the file may have been pushed before; the node knows.
     bundles = {name: path for name in names if (path := find(file.parent, name)) is not None}
     form = parsed.program if is_json(file) else text
@@ -184,6 +185,27 @@ async def _explain(
 
 
 @app.command()
+def replace(
+    context: typer.Context,
+    name: Name,
+    program: Annotated[str, typer.Argument(help="One of its Phonepl programs.")],
+    file: Annotated[Path, typer.Argument(help="The new source.", exists=True, dir_okay=False)],
+    as_json: Json = False,
+) -> None:
+    """Replace a Phonepl program of an active session; packets go on, none is lost."""
+
+    async def exchange(target: Target) -> pb.Session:
+        async with target.connect() as node:
+            return await node.replace_program(name, program, file, file_name=file.name)
+
+    session = asyncio.run(exchange(context.obj))
+    if as_json:
+        write_json(session)
+    else:
+        _show(session)
+
+
+@app.command()
 def close(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Close a session: its packets, machines and names are gone."""
 
@@ -238,9 +260,20 @@ def _show(session: pb.Session) -> None:
         ("channel", "packets", "bytes"),
         ((one.channel, str(one.packets), str(one.bytes)) for one in session.channels),
     )
+    in_kernel = [one for one in session.instances if one.drops]
+    if in_kernel:
+        write("")
+        write_table(
+            ("Phonepl program", "dropped"), ((f"{one.program}-{one.index}", _drops(one)) for one in in_kernel)
+        )
     if session.orders:
         write("")
         show_orders(session)
+
+
+def _drops(instance: pb.Instance) -> str:
+    counted = [f"{reason} {count}" for reason, count in sorted(instance.drops.items()) if count]
+    return ", ".join(counted) or "nothing"
 
 
 def _state(session: pb.Session) -> str:

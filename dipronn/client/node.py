@@ -28,6 +28,8 @@ from dipronn.v1 import (
     accounts_pb2_grpc,
     images_pb2,
     images_pb2_grpc,
+    kernel_pb2,
+    kernel_pb2_grpc,
     node_pb2,
     node_pb2_grpc,
     session_pb2,
@@ -86,6 +88,7 @@ class Node:
         self._accounts = accounts_pb2_grpc.AccountsStub(self._channel)
         self._images = images_pb2_grpc.ImagesStub(self._channel)
         self._node = node_pb2_grpc.NodeStub(self._channel)
+        self._kernel = kernel_pb2_grpc.KernelProgramsStub(self._channel)
 
     async def __aenter__(self) -> Node:
         return self
@@ -167,6 +170,19 @@ class Node:
     async def close_session(self, name: str) -> session_pb2.Session:
         with self._errors():
             return await self._sessions.Close(session_pb2.CloseSessionRequest(name=name))
+
+    async def replace_program(
+        self, session: str, program: str, source: bytes | str | Path, *, file_name: str = ""
+    ) -> session_pb2.Session:
+        """Another source for a Phonepl program of an active session; no packet is lost.
+
+        Raises InvalidSession with the compiler's words; then the former program goes on.
+        """
+        request = kernel_pb2.ReplaceProgramRequest(
+            session=session, program=program, source=packing.load(source), file_name=file_name
+        )
+        with self._errors():
+            return await self._kernel.Replace(request)
 
     # images
 

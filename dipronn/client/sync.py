@@ -101,6 +101,11 @@ class SyncNode:
     def close_session(self, name: str) -> session_pb2.Session:
         return self._call(self._node.close_session(name))
 
+    def replace_program(
+        self, session: str, program: str, source: bytes | str | Path, *, file_name: str = ""
+    ) -> session_pb2.Session:
+        return self._call(self._node.replace_program(session, program, source, file_name=file_name))
+
     def push_image(
         self,
         name: str,

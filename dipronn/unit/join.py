@@ -18,6 +18,7 @@ import structlog
 
 from dipronn.errors import Unavailable
 from dipronn.unit.config import BadConfiguration, Control
+from dipronn.unit.orders import ProgramRefused
 from dipronn.v1 import unit_pb2, unit_pb2_grpc
 
 _log = structlog.get_logger(__name__)
@@ -150,7 +151,8 @@ class Membership:
     ) -> None:
         error = await self._order(order)
         # Only the stream that brought the order knows its number.
-        done = unit_pb2.OrderDone(order=order.order, error=error)
+        refused = isinstance(error, ProgramRefused)
+        done = unit_pb2.OrderDone(order=order.order, error=error, invalid_program=refused)
         reports.put_nowait(unit_pb2.UnitReport(order_done=done))
 
     @contextlib.asynccontextmanager

@@ -6,13 +6,17 @@ from typing import Protocol
 
 import structlog
 
-from dipronn.errors import DipronnError, InvalidSession
+from dipronn.errors import DipronnError, InvalidProgram, InvalidSession
 from dipronn.v1 import unit_pb2
 
 _log = structlog.get_logger(__name__)
 
 BASE = 0
 """The session that stands for the node itself: links and units."""
+
+
+class ProgramRefused(str):
+    """An answer to an order: a program of the session's user does not compile."""
 
 
 class Doer(Protocol):
@@ -39,6 +43,8 @@ async def carry_out(order: unit_pb2.UnitOrder, doer: Doer, unit: str) -> str:
                 await doer.set_alive(order.set_alive.unit, order.set_alive.alive)
             case _:
                 return "an order of a kind that this agent does not know; bring it up to date"
+    except InvalidProgram as error:
+        return ProgramRefused(error)
     except DipronnError as error:
         _log.warning("order refused or undone", order=order.order, error=str(error))
         return str(error)

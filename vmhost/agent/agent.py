@@ -30,6 +30,7 @@ from vmhost.agent.desired import desired_state, session_of
 from vmhost.agent.destinations import Destinations
 from vmhost.agent.execute import converge, execute
 from vmhost.agent.host import HeldSlice, Host, OpenTapFor, attribute, open_machine_tap
+from vmhost.agent.kernel import KernelPrograms
 from vmhost.agent.links import link_rows, measure
 from vmhost.agent.meter import Meter
 from vmhost.agent.naming import Names
@@ -71,8 +72,16 @@ class Agent:
         self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
         self._names = Names(store, lambda report: self._report(name=report))
         self._sequencers = sequencers or Sequencers(config.state, config.pins, config.cache)
+        self._kernel = KernelPrograms(program, store.programs)
         self._host = Host(
-            program, driver, self._bundles, self._names, self._sequencers, open_tap, self._report_counts
+            program,
+            driver,
+            self._bundles,
+            self._names,
+            self._sequencers,
+            self._kernel,
+            open_tap,
+            self._report_counts,
         )
         self._meter = Meter(driver, config.state)
         self._destinations = Destinations(program)
@@ -125,15 +134,24 @@ class Agent:
                 _log.error("a stored slice makes no sense here", session=session, error=str(error))
         machines = await self._driver.adopt() if self._driver else ()
         sequencers = {one.session: one for one in await asyncio.to_thread(self._sequencers.adopt)}
+        kernel = await asyncio.to_thread(self._kernel.adopt)
         self._destinations.forget_all()
         rows, nobody = attribute(self._program.rows(), desired)
         adopted = [self._adopted(info, desired) for info in machines]
         for session in desired:
             mine = {each.spec.name: each for each in adopted if each.session == session}
-            found = SliceState(machines=mine, rows=rows[session], sequencer=sequencers.pop(session, None))
+            running = {one.number: one for one in kernel if one.session == session}
+            found = SliceState(
+                machines=mine,
+                rows=rows[session],
+                sequencer=sequencers.pop(session, None),
+                programs=running,
+            )
             self._held[session] = HeldSlice(self._host, found)
         strangers = {each.spec.name: each for each in adopted if each.session not in desired}
-        residue = HeldSlice(self._host, SliceState(machines=strangers, rows=nobody))
+        masterless = {one.number: one for one in kernel if one.session not in desired}
+        found = SliceState(machines=strangers, rows=nobody, programs=masterless)
+        residue = HeldSlice(self._host, found)
         await converge(plan(SliceState(), residue.state), residue)
         for sequencer in sequencers.values():
             await asyncio.to_thread(self._sequencers.stop, sequencer.session, sequencer.device)
@@ -238,7 +256,9 @@ class Agent:
         await self._receivers.keep(endpoints, busy)
         if not busy:
             machines = [each for held in self._held.values() for each in held.state.machines.values()]
-            self._bundles.trim({sha256 for machine in machines for sha256 in machine.contents})
+            programs = [each for held in self._held.values() for each in held.state.programs.values()]
+            sources = {bytes.fromhex(program.source) for program in programs}
+            self._bundles.trim(sources | {one for machine in machines for one in machine.contents})
 
     def _receiver_moved(self, session: int, number: int, hop: NextHop) -> None:
         rows = self._held[session].state.rows.endpoint if session in self._held else {}
@@ -338,6 +358,7 @@ class Agent:
 
     def _counters(self) -> unit_pb2.UnitCounters:
         counters = counters_report(self._program.counters(), self._program.refused())
+        counters.programs.extend(self._kernel.reports())
         counters.sequencers.extend(messages.reports(self._sequencers.counts()))
         return counters
 
@@ -371,6 +392,7 @@ class Agent:
             version=version("dipronn"),
             beacon=self._beacon.identity,
             keeps_order=True,
+            runs_programs=True,
             unheld=self._driver.unheld() if self._driver else {},
         )
 

@@ -8,10 +8,11 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from controller.steering import wire
-from controller.steering.model import Link, LinkKey, LinkKind, Mac, Tables
+from controller.steering.model import EndpointKind, Link, LinkKey, LinkKind, Mac, PutKey, Tables
 from dipronn.errors import InvalidSession
 from dipronn.unit.orders import BASE
 from dipronn.v1 import images_pb2, unit_pb2
+from vmhost.agent.kernel import ordered as ordered_program
 from vmhost.agent.plan import Machine, SliceState, device_of
 from vmhost.order.messages import ordered
 from vmhost.vm.spec import BootImage, BootKind, GuestProgram, VmSpec
@@ -45,6 +46,8 @@ def desired_state(
     sequencer = ordered(slice_.session, slice_.sequencer) if slice_.HasField("sequencer") else None
     sequenced = {sequencer.device} if sequencer else set()
     _check_devices(slice_.session, rows, {key.device for key in own_links} | guests | sequenced)
+    programs = {one.number: ordered_program(slice_.session, one) for one in slice_.programs}
+    _check_programs(slice_.session, rows, set(programs))
     if slice_.session != BASE and (others := rows.limit.keys() - guests):
         raise InvalidSession(f"session {slice_.session}: a limit of {others.pop()}, which is no tap of it")
     by_name = {machine.spec.name: machine for machine in machines}
@@ -56,7 +59,16 @@ def desired_state(
         serving=set(by_name),
         rows=rows,
         sequencer=sequencer,
+        programs=programs,
     )
+
+
+def _check_programs(session: int, rows: Tables, own: set[int]) -> None:
+    """A session's rows lead to its own kernel programs, and tell of no other's puts."""
+    met = {key.program for key in rows.binding if isinstance(key, PutKey)}
+    met |= {row.program for row in rows.endpoint.values() if row.kind is EndpointKind.KERNEL}
+    if strangers := met - own:
+        raise InvalidSession(f"session {session}: rows of kernel program {min(strangers)}, which it has not")
 
 
 def unit_name(session: int, vm: str) -> str:

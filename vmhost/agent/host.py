@@ -14,16 +14,20 @@ from dipronn.errors import Unavailable
 from ebpf.loader import SteeringProgram
 from vmhost.agent.addresses import AddressServers
 from vmhost.agent.bundles import BundleCache
+from vmhost.agent.kernel import KernelPrograms
 from vmhost.agent.naming import Names
 from vmhost.agent.plan import (
     Attach,
     ChangeRows,
     CloseTap,
     Detach,
+    Drain,
     EndNames,
     FetchBundles,
+    InstallProgram,
     Machine,
     OpenTap,
+    RemoveProgram,
     RowChange,
     ServeNames,
     SliceState,
@@ -72,6 +76,7 @@ class Host:
         bundles: BundleCache,
         names: Names,
         sequencers: Sequencers,
+        kernel: KernelPrograms,
         open_tap: OpenTapFor = open_machine_tap,
         last_reading: Callable[[], None] = lambda: None,
     ) -> None:
@@ -81,6 +86,7 @@ class Host:
         self.bundles = bundles
         self.names = names
         self.sequencers = sequencers
+        self.kernel = kernel
         self.taps: dict[str, Tap] = {}
         self.addresses = AddressServers()
         self._driver = driver
@@ -146,6 +152,16 @@ class HeldSlice:
                 await asyncio.to_thread(host.sequencers.stop, sequencer.session, sequencer.device)
                 state.attached.discard(sequencer.device)
                 state.sequencer = None
+            case InstallProgram(program):
+                path = await host.bundles.ensure(bytes.fromhex(program.source))
+                await asyncio.to_thread(host.kernel.install, program, path)
+                state.programs[program.number] = program
+            case RemoveProgram(program):
+                host.last_reading()
+                host.kernel.remove(program)
+                state.programs.pop(program.number, None)
+            case Drain():
+                await asyncio.to_thread(host.program.kernel.drain)
             case ChangeRows(table, changes):
                 await self._change(table, changes)
 

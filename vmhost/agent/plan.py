@@ -13,18 +13,20 @@ is no longer wanted goes in the opposite order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from controller.steering.model import BindingKey, Endpoint, LinkKey, Peer, Tables
+from controller.steering.model import BindingKey, Endpoint, LinkKey, Peer, PutKey, Tables
+from vmhost.agent.kernel import KernelProgram
 from vmhost.order.rules import Sequencer
 from vmhost.vm.spec import VmSpec
 
 GROUND = ("unit", "limit", "link")
 """Tables that machines need before they start."""
-PATHS = ("endpoint", "slot", "channel", "fork", "artp")
+ENDS = ("endpoint", "slot")
+PATHS = ("channel", "fork", "artp")
 ENTRANCES = ("peer", "flow", "binding")
 """Tables whose rows let packets in: the last to be inserted, the first to be deleted."""
-TABLES = (*GROUND, *PATHS, *ENTRANCES)
+TABLES = (*GROUND, *ENDS, *PATHS, *ENTRANCES)
 """All tables, in the order in which rows are inserted; they are deleted in the opposite one."""
 
 
@@ -68,6 +70,7 @@ class SliceState:
     serving: set[str] = field(default_factory=set)
     rows: Tables = field(default_factory=Tables)
     sequencer: Sequencer | None = None
+    programs: dict[int, KernelProgram] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,34 @@ class StopSequencer:
 
 
 @dataclass(frozen=True)
+class InstallProgram:
+    """Compile a kernel program and put it to work; no row leads to it yet."""
+
+    program: KernelProgram
+
+    def undo(self) -> RemoveProgram:
+        return RemoveProgram(self.program)
+
+
+@dataclass(frozen=True)
+class RemoveProgram:
+    """Remove a kernel program to which no row leads. The undo compiles it again: its arrays are empty."""
+
+    program: KernelProgram
+
+    def undo(self) -> InstallProgram:
+        return InstallProgram(self.program)
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Wait until no packet is on its way by rows that are no more."""
+
+    def undo(self) -> None:
+        return None
+
+
+@dataclass(frozen=True)
 class RowChange:
     """``before`` and ``after`` are the row's value; None: no row."""
 
@@ -209,6 +240,9 @@ Step = (
     | StopVm
     | StartSequencer
     | StopSequencer
+    | InstallProgram
+    | RemoveProgram
+    | Drain
     | ChangeRows
 )
 
@@ -230,6 +264,9 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
     before = _without(observed.rows, outdated)
 
     steps: list[Step] = [FetchBundles(machine) for machine in starting]
+    # First what takes longest and may be refused: nothing else has been touched then.
+    begun_programs = [one for number, one in desired.programs.items() if number not in observed.programs]
+    steps += [InstallProgram(one) for one in begun_programs]
     steps += deletions(outdated)
     for machine in replaced:
         steps += _end(machine, observed)
@@ -245,10 +282,16 @@ def plan(desired: SliceState, observed: SliceState) -> list[Step]:
         if name in desired.serving - (observed.serving - ended):
             steps.append(ServeNames(machine))
     steps += [StartVm(machine) for machine in starting]
+    steps += _put(ENDS, desired.rows, before)
+    # What a program puts must find its way before a channel leads to the program.
+    steps += _put(("binding",), _of_programs(desired.rows), before)
     steps += _put(PATHS, desired.rows, before)
-    steps += _put(ENTRANCES, desired.rows, before)
+    steps += _put(ENTRANCES, desired.rows, _with_programs(before, desired.rows))
 
+    retired = [one for number, one in observed.programs.items() if number not in desired.programs]
+    steps += [Drain()] if retired else []
     steps += deletions(before, keep=desired.rows)
+    steps += [RemoveProgram(one) for one in retired]
     for machine in going:
         steps += _end(machine, observed)
     if not begun:
@@ -304,6 +347,15 @@ def rows_naming(rows: Tables, devices: set[str]) -> Tables:
             if device_of(key) in devices or device_of(value) in devices:
                 getattr(naming, table)[key] = value
     return naming
+
+
+def _of_programs(rows: Tables) -> Tables:
+    return Tables(binding={key: row for key, row in rows.binding.items() if isinstance(key, PutKey)})
+
+
+def _with_programs(rows: Tables, others: Tables) -> Tables:
+    """The rows, as they are when those of the kernel programs are written."""
+    return replace(rows, binding={**rows.binding, **_of_programs(others).binding})
 
 
 def _without(rows: Tables, others: Tables) -> Tables:

@@ -7,6 +7,7 @@
     <state>/slices/<session>.pb  Slice: desired, stored before anything is touched
     <state>/names/<session>.json the names that its programs registered
     <state>/bundles/<sha256>     bundles, by content
+    <state>/programs/<number>.json  the kernel programs that are at work; see vmhost/agent/kernel.py
     <state>/vms/                 the VM driver's
     <state>/usage.json           what machines have used; see vmhost/agent/meter.py
 
@@ -34,7 +35,8 @@ class Store(SliceStore):
         self.bundles = folder / "bundles"
         self.vms = folder / "vms"
         self._names = folder / "names"
-        self._folders += [self.bundles, self._names]
+        self.programs = folder / "programs"
+        self._folders += [self.bundles, self._names, self.programs]
 
     def drop_slice(self, session: int) -> None:
         super().drop_slice(session)

@@ -56,14 +56,16 @@ class Traffic:
         namespace = namespaces.NAMESPACES / f"{node}-{place}"
         self._process = subprocess.Popen(
             ["nsenter", f"--net={namespace}", "--", sys.executable, str(TRAFFIC), *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, processes.MARK: node},
         )
-        if arguments[0] == "receive":
+        if arguments[0] in ("receive", "collect"):
             assert self._process.stdout and self._process.stdout.readline() == "ready\n"
 
     def result(self) -> Any:
+        """Waits for its end; a stream ends when it is asked."""
         output, _ = self._process.communicate(timeout=120)
         assert self._process.returncode == 0
         return json.loads(output)

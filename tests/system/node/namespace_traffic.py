@@ -2,11 +2,14 @@
 
 send ADDRESS PORT COUNT PER_SECOND      numbered datagrams; prints what came back as answers
 receive ADDRESS PORT IDLE [answer]      records until IDLE seconds pass without a datagram
+stream ADDRESS PORT PER_SECOND          numbered datagrams until standard input ends, then "end" three times
+collect ADDRESS PORT                    records until one ends with "end"
 """
 
 from __future__ import annotations
 
 import json
+import select
 import socket
 import sys
 import time
@@ -38,7 +41,7 @@ def receive(address: str, port: int, idle: float, answer: bool) -> dict[str, obj
             while True:
                 payload, source = receiver.recvfrom(2048)
                 receiver.settimeout(idle)
-                received.append(payload.decode())
+                received.append(payload.decode("latin-1"))
                 sources.add(f"{source[0]}:{source[1]}")
                 if answer:
                     receiver.sendto(b"thanks for " + payload, source)
@@ -47,10 +50,38 @@ def receive(address: str, port: int, idle: float, answer: bool) -> dict[str, obj
     return {"received": received, "sources": sorted(sources)}
 
 
+def stream(address: str, port: int, per_second: float) -> dict[str, object]:
+    number = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+        while not select.select([sys.stdin], [], [], 1 / per_second)[0]:
+            source.sendto(b"%d" % number, (address, port))
+            number += 1
+        for _ in range(3):
+            source.sendto(b"end", (address, port))
+    return {"sent": number}
+
+
+def collect(address: str, port: int) -> dict[str, object]:
+    received: list[str] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        receiver.bind((address, port))
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        receiver.settimeout(120)
+        while not (payload := receiver.recv(2048)).endswith(b"end"):
+            received.append(payload.decode("latin-1"))
+    return {"received": received}
+
+
 if __name__ == "__main__":
     verb, address, port, *rest = sys.argv[1:]
     if verb == "send":
         result = send(address, int(port), int(rest[0]), float(rest[1]))
+    elif verb == "stream":
+        result = stream(address, int(port), float(rest[0]))
+    elif verb == "collect":
+        result = collect(address, int(port))
     else:
         result = receive(address, int(port), float(rest[0]), rest[1:] == ["answer"])
     sys.stdout.write(json.dumps(result) + "\n")

@@ -82,9 +82,17 @@ def _placeless(spec: VmSpec) -> VmSpec:
     return replace(spec, programs=tuple(programs))
 
 
+class FakeKernel:
+    """Of a unit without kernel programs."""
+
+    def held(self) -> set[int]:
+        return set()
+
+
 class FakeProgram:
     def __init__(self, world: World) -> None:
         self._world = world
+        self.kernel = FakeKernel()
 
     def attach(self, device: str) -> None:
         assert device in self._world.taps | {OWN}
