@@ -309,7 +309,7 @@ static void vote(struct output *output, struct stream *stream, struct copies *co
 }
 
 static void take_copy(struct output *output, struct stream *stream, struct packet *packet, uint64_t now) {
-    struct copies *copies = &stream->copies[packet->place.value % REMEMBERED];
+    struct copies *copies = &stream->copies[(packet->place.value + 127ull * packet->place.part) % REMEMBERED];
     if (!copies->used || compare(&copies->place, &packet->place)) {
         forget_copies(output, copies);
         *copies = (struct copies){.place = packet->place, .used = true, .began = now};

@@ -128,7 +128,7 @@ static void take(struct served *served, int count, struct page *page, uint32_t f
             output_pass(served[i].output, frame);
             return;
         }
-        if (served[i].merges) packet.digest = digest_of(&datagram);
+        if (served[i].merges) packet.digest = digest_of(served[i].token, &datagram);
         output_take(served[i].output, &packet, now);
         return;
     }

@@ -75,9 +75,10 @@ bool find_token(enum token_kind kind, const struct datagram *datagram, struct pa
     return kind == TOKEN_RTP ? find_rtp(datagram, packet) : find_artp(datagram, packet);
 }
 
-uint64_t digest_of(const struct datagram *datagram) {
-    uint64_t digest = 0x9e3779b97f4a7c15ull ^ datagram->length, word;
-    uint32_t at = 0;
+uint64_t digest_of(enum token_kind kind, const struct datagram *datagram) {
+    uint64_t digest = 0x9e3779b97f4a7c15ull, word;
+    uint32_t at = kind == TOKEN_ARTP && datagram->length >= 4 ? read16(datagram->payload + 2) : 0;
+    if (at < datagram->length) digest ^= datagram->length - at;
     for (; at < datagram->length; at += 8) {
         uint32_t left = datagram->length - at;
         word = 0;

@@ -23,8 +23,8 @@ bool find_datagram(const uint8_t *frame, uint32_t length, struct datagram *datag
 /* False where the payload is of another kind, or carries no order. */
 bool find_token(enum token_kind kind, const struct datagram *datagram, struct packet *packet);
 
-/* Of the whole payload. Copies that programs made alike have the same; it is no protection against forgery.
- */
-uint64_t digest_of(const struct datagram *datagram);
+/* Of the payload, of ARTP without its header. Copies that programs made alike have the same; it is no
+ * protection against forgery. */
+uint64_t digest_of(enum token_kind kind, const struct datagram *datagram);
 
 #endif

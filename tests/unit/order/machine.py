@@ -137,3 +137,13 @@ def token_of(library: Path, kind: int, frame: bytes) -> tuple[int, int, int, int
     if not loaded.find_token(kind, ctypes.byref(found), ctypes.byref(packet)):
         return None
     return packet.stream, packet.place.value, packet.place.part, packet.place.parts
+
+
+def digest_of(library: Path, kind: int, frame: bytes) -> int:
+    """What copies of one packet are compared by."""
+    loaded = ctypes.CDLL(str(library))
+    loaded.find_datagram.restype = ctypes.c_bool
+    loaded.digest_of.restype = ctypes.c_uint64
+    held, found = ctypes.create_string_buffer(frame, len(frame)), _Datagram()
+    assert loaded.find_datagram(held, len(frame), ctypes.byref(found))
+    return int(loaded.digest_of(kind, ctypes.byref(found)))

@@ -12,7 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from artp.wire import Packet, Type, encode_fragments
-from tests.unit.order.machine import token_of
+from tests.unit.order.machine import digest_of, token_of
 from vmhost.order.rules import Token
 
 
@@ -77,3 +77,15 @@ def test_artp_without_order(library: Path, packets: list[bytes]) -> None:
 def test_kinds_are_not_guessed(library: Path) -> None:
     assert token_of(library, Token.ARTP, frame(rtp(rest=bytes(60)))) is None
     assert token_of(library, Token.RTP, frame(artp(1)[0])) is None
+
+
+def test_copies_are_compared_by_what_programs_made(library: Path) -> None:
+    body = bytes(range(200)) + b"odd"
+    same, other = frame(rtp(rest=body)), frame(rtp(rest=body[:-1] + b"D"))
+    assert digest_of(library, Token.RTP, same) == digest_of(library, Token.RTP, frame(rtp(rest=body)))
+    assert digest_of(library, Token.RTP, same) != digest_of(library, Token.RTP, other)
+    one, two = (
+        encode_fragments(Packet(Type.DATA, 3, key, 5, order=1, instance=key), body, 1000)[0] for key in (1, 2)
+    )
+    assert one != two
+    assert digest_of(library, Token.ARTP, frame(one)) == digest_of(library, Token.ARTP, frame(two))
