@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from controller.advice import thresholds
 from controller.images import ImageLimits
 from controller.limits import Limits, read_limits
 from controller.restarts import RestartPolicy
@@ -38,6 +40,13 @@ def main() -> int:
         metavar="N",
         help="how often a machine that died is started again, at most and by default %(default)s; 0: never",
     )
+    parser.add_argument(
+        "--elasticity",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="thresholds other than the usual ones",
+    )
     parser.add_argument("--limits", type=Path, metavar="FILE", help="what users may have, as TOML")
     arguments = vars(parser.parse_args())
     limits_file = arguments.pop("limits")
@@ -56,7 +65,10 @@ def main() -> int:
     os.umask(0o077)
     try:
         limits = read_limits(limits_file) if limits_file else Limits()
-        settings = Settings(**arguments, images=images, limits=limits, restarts=restarts)
+        elasticity = thresholds(arguments.pop("elasticity"))
+        settings = Settings(
+            **arguments, images=images, limits=limits, restarts=restarts, elasticity=elasticity
+        )
         asyncio.run(serve(settings))
     except DipronnError as error:
         structlog.get_logger().error("cannot run", reason=str(error))

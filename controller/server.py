@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from controller.accounting import Accounts
 from controller.admission import Admission
+from controller.advice import Thresholds
 from controller.api.accounts import AccountsService
 from controller.api.images import ImagesService
 from controller.api.kernel import KernelProgramsService
@@ -25,7 +26,7 @@ from controller.api.units import UnitsService
 from controller.background import Background
 from controller.beacons import Beacons
 from controller.convergence import Convergence
-from controller.elasticity import Elasticity, Thresholds
+from controller.elasticity import Elasticity
 from controller.images import ImageLimits, ImageStore
 from controller.kernel_programs import KernelReplacement
 from controller.limits import Limits

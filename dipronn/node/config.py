@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
+from controller.advice import BadThresholds, thresholds
 from dipronn.errors import DipronnError
 
 
@@ -26,6 +28,7 @@ class NodeConfig:
     ``dataplane``: of distribution and aggregation; with "p4" each is a bmv2 switch.  ``beacon``: seconds
     between a unit's beats; longer than on hosts of their own, as all units share the cores of this one.
     ``limits``: a file of what users may have (docs/control-unit.md), from the folder of this one.
+    ``elasticity``: thresholds other than the usual ones (``controller.advice.Thresholds``).
     """
 
     name: str = "dipronn"
@@ -40,6 +43,7 @@ class NodeConfig:
         ("198.51.100.8/24", "2001:db8:2::8/64"),
     )
     limits: Path | None = None
+    elasticity: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_config(path: Path) -> NodeConfig:
@@ -66,6 +70,12 @@ def _check(path: Path, entry: str, value: Any) -> Any:
         if isinstance(value, str) and (path.parent / value).is_file():
             return (path.parent / value).resolve()
         raise BadConfiguration(f"{path}: limits must name a file from this one's folder, not {value!r}")
+    if entry == "elasticity":
+        try:
+            thresholds(value if isinstance(value, dict) else {entry: value})
+        except BadThresholds as error:
+            raise BadConfiguration(f"{path}: table [elasticity]: {error}") from error
+        return value
     if entry == "dataplane":
         if value in DATAPLANES:
             return value

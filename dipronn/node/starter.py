@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -127,6 +128,8 @@ def _start_processes(config: NodeConfig, topology: Topology, places: Places) -> 
     control += ["--tcp", f"{topology.control_address}:{CONTROL_PORT}", "--certs", str(places.certs)]
     if config.limits:
         control += ["--limits", str(config.limits)]
+    if config.elasticity:
+        control += ["--elasticity", json.dumps(dict(config.elasticity))]
     name = places.node
     processes.start(name, f"{name}-control", control, places.log("control"))
     sharing = sum("processing" in unit.roles for unit in topology.units)

@@ -17,6 +17,16 @@ from dipronn.node import namespaces, processes, starter
 TRAFFIC = Path(__file__).with_name("namespace_traffic.py")
 PATIENTLY = ("--registration-timeout", "120")
 """Machines are emulated here, and cores few."""
+RESTLESS = """
+[elasticity]
+grow_above = 0
+grow_after = 0
+shrink_below = 1000
+shrink_after = 1
+idle_below = 1000
+idle_after = 2
+"""
+"""Where the number of instances may vary, they come and go all the time."""
 HELLO = Path(__file__).parents[3] / "examples" / "hello" / "hello.dpn"
 
 
@@ -91,7 +101,7 @@ def run_dipronn(
 @pytest.fixture(scope="module")
 def node(prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
     """A node with two processing units; after the tests nothing of it is left."""
-    yield from running_node(f"{prefix}n", "", tmp_path_factory.mktemp("node"))
+    yield from running_node(f"{prefix}n", RESTLESS, tmp_path_factory.mktemp("node"))
 
 
 def running_node(name: str, entries: str, folder: Path) -> Iterator[NodeUnderTest]:

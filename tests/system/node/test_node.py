@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,50 @@ def test_an_offer_of_the_node_is_taken_and_carries_traffic(node: NodeUnderTest, 
         assert sorted(receiver.result()["received"]) == sorted(f"Hello, {number}" for number in range(20))
     finally:
         node.dipronn("session", "close", "hello")
+
+
+@pytest.mark.req("D51")
+@pytest.mark.req("A22")
+def test_instances_come_and_go_under_traffic_and_no_datagram_is_lost(
+    node: NodeUnderTest, tmp_path: Path
+) -> None:
+    text = HELLO.read_text().replace("needs cpu 0.1", "parallelizable 1..2; needs cpu 0.1")
+    (tmp_path / "hello.dpn").write_text(text)
+    shutil.copytree(HELLO.parent / "greet", tmp_path / "greet")
+    ended, bursts = threading.Event(), 0
+
+    def stream() -> None:
+        nonlocal bursts
+        while not ended.is_set():
+            node.traffic("source", "send", *INPUT, "100", "200").result()
+            bursts += 1
+
+    sender = threading.Thread(target=stream)
+    established = node.dipronn("session", "establish", str(tmp_path / "hello.dpn"), *PATIENTLY)
+    try:
+        assert established.returncode == 0, established.stderr
+        receiver = node.traffic("receiver1", "receive", *RECEIVER, "10")
+        sender.start()
+        with subprocess.Popen(
+            [str(Path(sys.executable).with_name("dipronn")), "session", "watch", "hello", "--json"],
+            env={**os.environ, "DIPRONN_NODE_ADDRESS": f"unix:{node.places.socket}"},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as watch:
+            assert watch.stdout
+            told = (json.loads(line).get("message", "") for line in watch.stdout)
+            shown = [
+                next(text for text in told if end in text) for end in ("takes its part", "is idle and ends")
+            ]
+            watch.terminate()
+        assert shown[0].split(" on ")[0] == shown[1].split(" on ")[0] == "greet-1"
+    finally:
+        ended.set()
+        if sender.ident:
+            sender.join()
+        node.dipronn("session", "close", "hello")
+    got = Counter(receiver.result()["received"])
+    assert got == {f"Hello, {number}": bursts for number in range(100)}
 
 
 def test_a_second_node_of_the_name_is_refused(node: NodeUnderTest, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from controller.elasticity import Thresholds
+from controller.advice import Thresholds
 from controller.limits import Limits
 from controller.restarts import RestartPolicy
 from controller.server import ControlUnit, Settings

@@ -109,6 +109,8 @@ def test_a_configuration_file_changes_what_it_names(tmp_path: Path) -> None:
         ("receivers = []", "receivers must be"),
         ('limits = "none.toml"', "limits must name a file"),
         ("limits = 3", "limits must name a file"),
+        ("elasticity = 3", "no threshold 'elasticity'; there are grow_above, "),
+        ('elasticity = {grow_above = "a"}', "threshold grow_above is a number from 0, not 'a'"),
         ("colour = 1", "unknown entry 'colour'"),
         ("= 1", "not TOML"),
     ],
