@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dipronn.errors import InvalidSession
-from dipronn.images.kernel import verify_kernel
+from dipronn.images.kernel import open_kernel, verify_kernel
 from tests.unit.vmhost.tars import make_tar, member
 
 KERNEL = bytes(0x1FE) + b"\x55\xaa" + b"\xeb\x6a" + b"HdrS" + bytes(1000)
@@ -32,6 +32,10 @@ def test_a_proper_kernel(tmp_path: Path, initramfs: bytes | None) -> None:
         ({}, [member("kernel", tarfile.SYMTYPE, "/boot/vmlinuz")], "'kernel'"),
         ({"kernel": KERNEL}, [member("kernel", tarfile.REGTYPE)], "'kernel'"),
         ({"kernel": KERNEL}, [member("initramfs", tarfile.CHRTYPE)], "'initramfs'"),
+        ({"kernel": KERNEL, "cmdline": b"quiet\nmore"}, [], "`cmdline` is no one line"),
+        ({"kernel": KERNEL, "cmdline": "q\u00fc".encode()}, [], "`cmdline` is no one line"),
+        ({"kernel": KERNEL, "cmdline": b"x" * 2049}, [], "`cmdline` is no one line"),
+        ({"kernel": KERNEL, "machine": b"microvm,pcie=on"}, [], "not the word `any`"),
     ],
 )
 def test_what_is_no_kernel_is_refused(
@@ -39,6 +43,21 @@ def test_what_is_no_kernel_is_refused(
 ) -> None:
     with pytest.raises(InvalidSession, match=why):
         verify_kernel(make_tar(tmp_path / "k.tar", files, *others))
+
+
+def test_what_an_image_states_is_read(tmp_path: Path) -> None:
+    stated = {
+        "kernel": KERNEL,
+        "initramfs": b"070701" + bytes(9),
+        "cmdline": b"root=/dev/vda\n",
+        "machine": b"any\n",
+    }
+    with open_kernel(make_tar(tmp_path / "k.tar", stated)) as image:
+        assert image.kernel.read() == KERNEL
+        assert image.initramfs and image.initramfs.read() == stated["initramfs"]
+        assert (image.command_line, image.any_machine) == ("root=/dev/vda", True)
+    with open_kernel(make_tar(tmp_path / "k.tar", {"kernel": KERNEL})) as image:
+        assert (image.initramfs, image.command_line, image.any_machine) == (None, None, False)
 
 
 def test_archives_that_end_early_or_are_compressed_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.vmhost.test_spec import SPEC
 from vmhost.vm.rundir import Process, Record, RunDirectory
+from vmhost.vm.spec import BootImage, BootKind, GuestProgram, VmSpec
 
 
 @pytest.fixture
@@ -21,9 +22,17 @@ def directory(tmp_path: Path) -> RunDirectory:
     return directory
 
 
+WHOLE = replace(
+    SPEC,
+    image=BootImage(BootKind.QCOW2, Path("/images/ab"), 4 << 20),
+    programs=(GuestProgram("tv", None, SPEC.addresses[:1], {"A": "b"}, "transcode --to 2M"),),
+)
+
+
+@pytest.mark.parametrize("spec", [SPEC, WHOLE])
 @pytest.mark.parametrize("process", [None, Process(7, 8, "boot")])
-def test_a_record_is_read_back(directory: RunDirectory, process: Process | None) -> None:
-    record = Record(SPEC, "tap0", 720_001, process)
+def test_a_record_is_read_back(directory: RunDirectory, process: Process | None, spec: VmSpec) -> None:
+    record = Record(spec, "tap0", 720_001, process)
     directory.write_record(record)
     assert directory.read_record() == record
     assert directory.path.stat().st_mode & 0o077 == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from dipronn.errors import InvalidSession
 from vmhost.vm.image import _config, environment
 from vmhost.vm.machine import Accelerator, Descriptors, Load, Machine, MachineType, qemu_command
-from vmhost.vm.spec import GuestProgram, VmSpec
+from vmhost.vm.spec import BootImage, BootKind, GuestProgram, VmSpec
 
 V4, OTHER, V6 = IPv4Address("10.77.0.5"), IPv4Address("10.77.0.6"), IPv6Address("fd00::5")
 BUNDLE = Path("b.tar")
@@ -103,3 +105,44 @@ def test_the_command_line_confines_qemu(machine_type: MachineType, accelerator: 
     assert descriptors.all() == (3, 4, 5, 6, 7, 8)
     without = qemu_command(machine, Descriptors(Load(3, 4), 5, 6, 7), name="v", memory_mib=128, cpus=1)
     assert "-netdev" not in without
+
+
+def test_a_disks_formats_are_told_to_qemu_and_never_looked_for() -> None:
+    load = Load(disk=5, base=6, base_format="qcow2", programs=7)
+    machine = Machine(Accelerator.TCG, MachineType.Q35)
+    command = qemu_command(machine, Descriptors(load, 8, 9, 10), name="v", memory_mib=64, cpus=1)
+    nodes = {
+        node["node-name"]: node
+        for flag, value in pairwise(command)
+        if flag == "-blockdev" and (node := json.loads(value))
+    }
+    assert {name: node["driver"] for name, node in nodes.items()} == {
+        "base-file": "file",
+        "base": "qcow2",
+        "disk-file": "file",
+        "disk": "qcow2",
+    }
+    # What the image's header may say of another file is overruled; only the overlay can be written.
+    assert nodes["base"]["backing"] is None and nodes["disk"]["backing"] == "base"
+    assert [name for name, node in nodes.items() if not node.get("read-only")] == ["disk-file", "disk"]
+    assert [nodes[f"{name}-file"]["filename"] for name in ("base", "disk")] == [
+        "/dev/fdset/2",
+        "/dev/fdset/3",
+    ]
+    assert "-kernel" not in command and "-drive" not in command and "-hda" not in command
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": BootImage(BootKind.KERNEL, BUNDLE)},  # with programs of an execution environment
+        {"programs": (GuestProgram("tv", None, (V4,), command="run"),)},  # a command without an image
+    ],
+)
+def test_commands_and_bundles_are_of_different_machines(change: dict[str, object]) -> None:
+    with pytest.raises(InvalidSession):
+        replace(SPEC, **change)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSession):
+        GuestProgram("tv", BUNDLE, (), {}, "also a command")
+    with pytest.raises(InvalidSession):
+        BootImage(BootKind.RAW, BUNDLE, 1000)
