@@ -25,6 +25,9 @@ _MOST_PAIRS = 2500
 
 _ASSURED = frozenset({"CPU", "memory"})
 """What `class assured` asks of a unit, in the words of its Hello: to hold machines to their reservation."""
+_REALTIME = _ASSURED | {"sending by class"}
+"""What `class realtime` asks of it."""
+_HELD = {pb.SERVICE_CLASS_ASSURED: _ASSURED, pb.SERVICE_CLASS_REALTIME: _REALTIME}
 
 Counts = Mapping[str, int]
 """Instances by program."""
@@ -78,16 +81,16 @@ def problem(
                 (f"{lead[source.program]}-{index}", exits[destination.name], max(1, round(bps)))
                 for index, bps in enumerate(flow.sent[source.program])
             ]
-    assured = {
-        lead[one.program] for one in program.qualities if one.service_class == pb.SERVICE_CLASS_ASSURED
-    }
+    held: dict[str, frozenset[str]] = defaultdict(frozenset)
+    for one in program.qualities:
+        held[lead[one.program]] |= _HELD.get(one.service_class, frozenset())
     demands = [
         Demand(
             active.name,
             index,
             needs(program, active),
             tuple(inflow[f"{active.name}-{index}"]),
-            _ASSURED if active.name in assured else frozenset(),
+            held[active.name],
         )
         for active in program.programs
         if lead[active.name] == active.name and active.name not in kernel

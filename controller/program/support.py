@@ -41,10 +41,13 @@ def _findings(program: pb.Program) -> Iterator[tuple[str, str, str]]:
     yield from unsupported_kernel(program)
     for index, quality in enumerate(program.qualities):
         what = f"quality of program `{quality.program}`"
-        if quality.service_class == pb.SERVICE_CLASS_REALTIME:
-            yield f"qualities[{index}]", f"`class realtime` ({what})", "use assured"
+        reserved = {one.name for one in program.programs if one.needs.bandwidth_bps}
+        if quality.service_class == pb.SERVICE_CLASS_REALTIME and quality.program not in reserved:
+            hint = "what comes before all others must be bounded"
+            yield f"qualities[{index}]", f"`class realtime` without `needs bandwidth` ({what})", hint
         if quality.HasField("latency"):
-            yield f"qualities[{index}]", f"`latency` ({what})", "state a class only"
+            hint = "nothing bounds what a program takes in its machine; state a class only"
+            yield f"qualities[{index}]", f"`latency` ({what})", hint
     if program.update_strict:
         yield "update_strict", "`update strict`: a session cannot be updated", ""
 

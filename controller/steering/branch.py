@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.steering.model import Selector, Slot
+from controller.steering.model import Selector, Service, Slot
 
 
 @dataclass(frozen=True)
@@ -27,3 +27,4 @@ class Branch:
     selector: Selector
     slots: tuple[Slot | None, ...]
     member: int = 0
+    service: Service = Service.BEST_EFFORT

@@ -9,7 +9,7 @@ by a `node` endpoint with its own address, for which its unit has a flow that on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
@@ -50,6 +50,7 @@ from controller.steering.model import (
     TargetKind,
     kernel_endpoint,
 )
+from controller.steering.services import Services
 from dipronn.v1 import order_pb2
 from dipronn.v1 import session_pb2 as pb
 
@@ -121,6 +122,10 @@ class Compiler:
         return lines
 
     @cached_property
+    def services(self) -> Services:
+        return Services(self.deployment.program)
+
+    @cached_property
     def programs(self) -> dict[str, pb.ActiveProgram]:
         return {program.name: program for program in self.deployment.program.programs}
 
@@ -173,7 +178,9 @@ class Compiler:
                 continue  # nobody answers a kernel program
             member = self.instance_member(instance.unit, instance, port)
             channel = self.number("channel", f"to {instance.name}/{port}")
-            self.channel(instance.unit, Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
+            service = self.services.of_program(instance.program)
+            slots_ = (Slot(member.endpoint),)
+            self.channel(instance.unit, Branch(channel, Selector.ZERO, slots_, service=service))
             target = Target(TargetKind.CHANNEL, channel)
             if port in instance.artp:
                 row = Artp(target, control=target)
@@ -196,13 +203,14 @@ class Compiler:
         """Where the output leaves: to its receivers, and their answers back to the instances that feed it."""
         exit_ = self.deployment.exits[output.name]
         tables = self.tables[exit_.unit]
+        service = self.services.of_output(output.name, self.deployment.program.channels)
         branches = []
         for receiver in map(_socket, output.receivers):
             name = f"{output.name} -> {receiver}"
             channel = self.number("channel", name)
             self.counted.setdefault(name, set()).add(channel)
             member = self.receiver_member(exit_.unit, output.name, receiver)
-            branches.append(Branch(channel, Selector.ZERO, (Slot(member.endpoint),)))
+            branches.append(Branch(channel, Selector.ZERO, (Slot(member.endpoint),), service=service))
         target = self.fork(exit_.unit, f"output {output.name}", branches)
         if exit_.ordered:
             order_entrance(self, output.name, exit_)
@@ -290,6 +298,10 @@ class Compiler:
         return self.fork(unit, port_name(pb.Port(program=source[0], name=source[1])), branches)
 
     def branches(self, unit: str, line: pb.Channel, turns: Selector) -> list[Branch]:
+        service = self.services.of_line(line)
+        return [replace(branch, service=service) for branch in self.plain_branches(unit, line, turns)]
+
+    def plain_branches(self, unit: str, line: pb.Channel, turns: Selector) -> list[Branch]:
         name = channel_name(line)
         counted = self.counted.setdefault(name, set())
         if line.destination.program:
@@ -366,7 +378,8 @@ class Compiler:
     def straight(self, unit: str, name: str, instance: PlacedInstance, port: str, member: int = 0) -> Branch:
         """A channel of its own to one instance; ``member``: its number in a control group."""
         slot = Slot(self.instance_member(unit, instance, port).endpoint)
-        return Branch(self.number("channel", name), Selector.ZERO, (slot,), member)
+        service = self.services.of_program(instance.program)
+        return Branch(self.number("channel", name), Selector.ZERO, (slot,), member, service)
 
     def fork(self, unit: str, name: str, branches: list[Branch]) -> Target:
         for branch in branches:
@@ -385,7 +398,12 @@ class Compiler:
         group = self.number("slot", f"{branch.channel} {digest}", len(branch.slots))
         tables = self.tables[unit]
         tables.channel[branch.channel] = Channel(
-            branch.selector, len(branch.slots) - 1, group, self.deployment.session, branch.member
+            branch.selector,
+            len(branch.slots) - 1,
+            group,
+            self.deployment.session,
+            branch.member,
+            branch.service,
         )
         for index, slot in enumerate(branch.slots):
             if slot is not None:

@@ -23,7 +23,7 @@ import typer
 from controller.drivers.p4runtime import inspection, read_back
 from controller.drivers.p4runtime.pipeline import Pipeline
 from controller.steering import wire
-from controller.steering.model import Endpoint, Link, LinkKind, Tables
+from controller.steering.model import Endpoint, Limit, Link, LinkKind, Tables
 from dipronn.cli.inspection import COMPARED
 from dipronn.cli.output import write, write_table
 from dipronn.cli.target import Target
@@ -160,6 +160,8 @@ def _unwanted(wanted: Tables, held: Tables) -> Iterator[str]:
     for table, key, row in held.rows():
         # The rows of its own links are the unit's matter, and so are the node's copies.
         own = isinstance(row, Link) and row.kind is not LinkKind.GUEST
+        # So is what they carry; a tap's limit goes with its link, which is looked at itself.
+        own = own or isinstance(row, Limit)
         if table in COMPARED and key not in getattr(wanted, table) and not own:
             yield f"{table} row {key} is nobody's"
 

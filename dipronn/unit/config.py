@@ -43,6 +43,8 @@ class LinkConfig:
     unmatched: Unmatched = Unmatched.HOST
     control: bool = False
     """Of the control network: the host's, with the control channels of sessions and no data of theirs."""
+    rate: int = 0
+    """bit/s that the device carries: then what leaves by it is chosen by class. 0: it is not."""
 
     @property
     def key(self) -> LinkKey:

@@ -13,7 +13,7 @@ from importlib.metadata import version
 import structlog
 
 from controller.steering.drops import Drop
-from controller.steering.model import Link, LinkKey, Tables, Unit
+from controller.steering.model import Limit, Link, LinkKey, Tables, Unit
 from dipronn.errors import DipronnError, Unavailable
 from dipronn.unit.counters import counters_report
 from dipronn.unit.join import Membership
@@ -31,7 +31,7 @@ from vmhost.agent.destinations import Destinations
 from vmhost.agent.execute import converge, execute
 from vmhost.agent.host import HeldSlice, Host, OpenTapFor, attribute, open_machine_tap
 from vmhost.agent.kernel import KernelPrograms
-from vmhost.agent.links import link_rows, measure
+from vmhost.agent.links import link_limits, link_rows, measure, unscheduled
 from vmhost.agent.meter import Meter
 from vmhost.agent.naming import Names
 from vmhost.agent.neighbours import NextHops
@@ -94,6 +94,7 @@ class Agent:
         self._links: list[unit_pb2.UnitLink] = []
         self._resources = unit_pb2.Resources()
         self._own_rows: Mapping[LinkKey, Link] = {}
+        self._own_limits: Mapping[str, Limit] = {}
         self._slices: dict[int, unit_pb2.Slice] = {}
         self._held: dict[int, HeldSlice] = {}
         self._owners = RowOwners()
@@ -125,11 +126,12 @@ class Agent:
         self._links = await measure(config.links)
         self._resources = await asyncio.to_thread(measure_resources, config, self._store.folder)
         self._own_rows = link_rows(config.links, self._links)
+        self._own_limits = link_limits(config.links)
         stored = {BASE: unit_pb2.Slice(session=BASE), **self._store.slices()}
         desired: dict[int, SliceState] = {}
         for session, slice_ in stored.items():
             try:
-                desired[session] = desired_state(slice_, self._bundles.path, self._own_rows)
+                desired[session] = self._desired(slice_)
             except DipronnError as error:
                 _log.error("a stored slice makes no sense here", session=session, error=str(error))
         machines = await self._driver.adopt() if self._driver else ()
@@ -197,7 +199,7 @@ class Agent:
         try:
             async with self._locks[session]:
                 # A large slice takes a while, and heartbeats must go on.
-                desired = await asyncio.to_thread(desired_state, slice_, self._bundles.path, self._own_rows)
+                desired = await asyncio.to_thread(self._desired, slice_)
                 self._owners.claim(session, desired.rows)
                 held = self._held.setdefault(session, HeldSlice(self._host))
                 try:
@@ -241,6 +243,12 @@ class Agent:
             self._program.set_alive(unit, alive)
             self._held[BASE].state.rows.unit[unit] = Unit(alive)
             self._slices[BASE] = base
+
+    def _desired(self, slice_: unit_pb2.Slice) -> SliceState:
+        desired = desired_state(slice_, self._bundles.path, self._own_rows)
+        if slice_.session == BASE:
+            desired.rows.limit.update(self._own_limits)
+        return desired
 
     def _restore(self, session: int) -> None:
         """Have the former desired state on disk again."""
@@ -393,7 +401,7 @@ class Agent:
             beacon=self._beacon.identity,
             keeps_order=True,
             runs_programs=True,
-            unheld=self._driver.unheld() if self._driver else {},
+            unheld={**(self._driver.unheld() if self._driver else {}), **unscheduled(self._config.links)},
         )
 
     def _held_slice(self, slice_: unit_pb2.Slice) -> unit_pb2.HeldSlice:

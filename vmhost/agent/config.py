@@ -30,6 +30,7 @@
     vlan = 0
     outside = false
     unmatched = "host"                          # drop, host, request
+    rate = 1000000000                           # bit/s that leave by it, chosen by class
 
     [[links]]
     device = "ctl0"
@@ -93,7 +94,9 @@ class _Reader(TableReader):
     def links(self) -> tuple[LinkConfig, ...]:
         links = []
         for table in self.tables("links"):
-            link = replace(table.link(), control=table.flag("control"))
+            link = table.link()
+            rate = int(table.number("rate", 0, 1, 1 << 60))
+            link = replace(link, control=table.flag("control"), rate=rate)
             if link.control and (link.outside or link.unmatched is not Unmatched.HOST):
                 raise table.wrong("control", "goes with neither `outside` nor another `unmatched` than host")
             links.append(link)

@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, ip_address
 
 from pyroute2 import AsyncIPRoute
 
-from controller.steering.model import Link, LinkKey, LinkKind, Mac
+from controller.steering.model import MAX_BURST, Limit, Link, LinkKey, LinkKind, Mac
 from dipronn.errors import Unavailable
 from dipronn.unit.config import LinkConfig
 from dipronn.v1 import unit_pb2
@@ -84,6 +84,29 @@ async def measure(links: Iterable[LinkConfig]) -> list[unit_pb2.UnitLink]:
             )
         )
     return measured
+
+
+LEAST_BURST = 1 << 16
+BURST_SECONDS = 0.01
+"""What a class may send at once: so much time of the link, but at least the longest datagram."""
+
+
+def link_limits(links: Iterable[LinkConfig]) -> dict[str, Limit]:
+    """By device; where several links of one device state a rate, the smallest."""
+    rates: dict[str, int] = {}
+    for link in links:
+        if link.rate:
+            rates[link.device] = min(link.rate, rates.get(link.device, link.rate))
+    return {
+        device: Limit(sent=rate, burst=min(MAX_BURST, max(LEAST_BURST, int(rate * BURST_SECONDS / 8))))
+        for device, rate in rates.items()
+    }
+
+
+def unscheduled(links: Iterable[LinkConfig]) -> dict[str, str]:
+    """Why the unit does not choose by class what leaves, as Hello's ``unheld``; empty if it does."""
+    without = sorted({link.device for link in links if not link.rate and not link.control})
+    return {"sending by class": f"no `rate` in [[links]] of {', '.join(without)}"} if without else {}
 
 
 def link_rows(links: Iterable[LinkConfig], measured: Iterable[unit_pb2.UnitLink]) -> dict[LinkKey, Link]:

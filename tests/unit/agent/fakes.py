@@ -210,7 +210,7 @@ class FakeUnit:
 
     def agent(self) -> Agent:
         control = Control("unix:/nonexistent")
-        link = LinkConfig(OWN, "data")
+        link = LinkConfig(OWN, "data", rate=1_000_000_000)
         folder = self.store.folder
         config = AgentConfig("u1", (), folder, Path("/pins"), Path("/cache"), control, (link,))
         program = cast(SteeringProgram, FakeProgram(self.world))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.steering.model import Limit
 from dipronn.v1 import unit_pb2
 from tests.unit.agent import orders
 from tests.unit.agent.fakes import OWN, Crash, Failure, FakeUnit, World, order
@@ -185,3 +186,14 @@ async def test_a_broken_file_of_one_session_does_not_stop_the_others(
     await unit.started()
     assert set(unit.world.vms) == {"7.echo-0"}
     assert (tmp_path / "slices" / "8.bad").exists()
+
+
+@pytest.mark.req("A44")
+async def test_a_link_is_held_to_its_rate_also_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = await prepared(tmp_path, monkeypatch, None)
+    kept = Limit(sent=1_000_000_000, burst=1_250_000)
+    assert unit.world.rows.limit == {OWN: kept}
+    await unit.started()
+    assert unit.world.rows.limit == {OWN: kept}
