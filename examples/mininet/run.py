@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 
 from dipronn.demo.result import print_result
@@ -102,6 +104,11 @@ def main() -> int:
     if arguments.plain and arguments.cli:
         parser.error("--cli is Mininet's prompt; leave out --plain")
     say = Console(stderr=True, highlight=False).print
+    # Standard output is the result's: images, which the first run builds, are told of elsewhere.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     _end_as_by_ctrl_c(signal.SIGTERM)
     try:
         _require(arguments.plain)

@@ -70,3 +70,29 @@ def test_without_mininet_the_way_to_it_is_named(tmp_path: Path) -> None:
     done = run(PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert "apt-get install mininet" in done.stderr and "--plain" in done.stderr
+
+
+LOGGING = """
+import runpy, sys
+import structlog
+import dipronn.demo.run
+from dipronn.errors import Unavailable
+
+async def build_images(*_):
+    log = structlog.get_logger()
+    log.info("base image built")
+    log.error("something is wrong")
+    raise Unavailable("enough")
+
+dipronn.demo.run.run_demo = build_images
+sys.argv = [sys.argv[1], "--plain", "--json"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_standard_output_is_for_the_result_alone() -> None:
+    """The first run builds images, and logs it: that must not stand before the JSON object."""
+    command = [sys.executable, "-c", LOGGING, str(RUN)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+    assert (done.stdout, done.returncode) == ("", 1), done.stderr
+    assert "something is wrong" in done.stderr and "enough" in done.stderr
