@@ -131,6 +131,7 @@ def test_an_offer_of_the_node_is_taken_and_carries_traffic(node: NodeUnderTest, 
 
 @pytest.mark.req("D51")
 @pytest.mark.req("A22")
+@pytest.mark.timeout(600)
 def test_instances_come_and_go_under_traffic_and_no_datagram_is_lost(
     node: NodeUnderTest, tmp_path: Path
 ) -> None:
