@@ -48,6 +48,9 @@ def main() -> int:
         help="thresholds other than the usual ones",
     )
     parser.add_argument("--limits", type=Path, metavar="FILE", help="what users may have, as TOML")
+    parser.add_argument(
+        "--metrics", default="", metavar="ADDRESS:PORT", help="serve Prometheus here, to whoever asks"
+    )
     arguments = vars(parser.parse_args())
     limits_file = arguments.pop("limits")
     restarts = RestartPolicy(delays=RestartPolicy.delays[: arguments.pop("restarts")])

@@ -30,6 +30,7 @@ from controller.elasticity import Elasticity
 from controller.images import ImageLimits, ImageStore
 from controller.kernel_programs import KernelReplacement
 from controller.limits import Limits
+from controller.metrics import Exporter, Source
 from controller.offers import Offers
 from controller.placement import BestPlacer
 from controller.registry import Registry
@@ -71,7 +72,10 @@ _SERVICES = [
 
 @dataclass(frozen=True)
 class Settings:
-    """``tcp``: ADDRESS:PORT, only with ``certs`` (ca.pem, cert.pem, key.pem).  ``dead_after``: seconds."""
+    """``tcp``: ADDRESS:PORT, only with ``certs`` (ca.pem, cert.pem, key.pem).  ``dead_after``: seconds.
+
+    ``metrics``: ADDRESS:PORT for Prometheus, readable to whoever reaches it; empty: none.
+    """
 
     state: Path
     socket: Path
@@ -83,6 +87,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     restarts: RestartPolicy = field(default_factory=RestartPolicy)
     elasticity: Thresholds = field(default_factory=Thresholds)
+    metrics: str = ""
 
 
 class ControlUnit:
@@ -116,6 +121,9 @@ class ControlUnit:
         self._replacement = KernelReplacement(self._store, identifiers, admission, self.registry, convergence)
         self.sessions.on_end = self._on_end
         self._beacons = Beacons(self.units, self.reports.revive)
+        self.metrics = Exporter(
+            Source(self._accounts.entries, self.units.known.values, self.registry.sessions.values)
+        )
         self._health = HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._watchdog: asyncio.Task[None] | None = None
@@ -164,6 +172,8 @@ class ControlUnit:
         settings.socket.chmod(0o600)
         if settings.tcp:
             self._listen(settings.tcp, _credentials(settings.certs))
+        if settings.metrics:
+            self.metrics.listen(settings.metrics)
         await self._beacons.listen(settings.socket, settings.tcp)
         await server.start()
         for service in ("", *_SERVICES):
@@ -184,6 +194,7 @@ class ControlUnit:
                     await task
         if self._server:
             await self._server.stop(_GRACE_SECONDS)
+        await self.metrics.close()
         self._beacons.close(self._settings.socket)
         self._settings.socket.unlink(missing_ok=True)
         self._accounts.close()
