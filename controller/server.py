@@ -22,6 +22,7 @@ from controller.api.images import ImagesService
 from controller.api.kernel import KernelProgramsService
 from controller.api.node import NodeService
 from controller.api.sessions import SessionsService
+from controller.api.sharing import SharingService
 from controller.api.units import UnitsService
 from controller.background import Background
 from controller.beacons import Beacons
@@ -38,10 +39,11 @@ from controller.reports import Reports
 from controller.restarts import RestartPolicy, Restarts
 from controller.scaling import Scaling
 from controller.sessions import Sessions
+from controller.sharing import SharedStates
 from controller.steering.identifiers import Allotment, Identifiers
 from controller.store import Store
 from controller.units import Units
-from dipronn.errors import Unavailable
+from dipronn.errors import DipronnError, Unavailable
 from dipronn.v1 import (
     accounts_pb2,
     accounts_pb2_grpc,
@@ -52,6 +54,7 @@ from dipronn.v1 import (
     node_pb2_grpc,
     session_pb2,
     session_pb2_grpc,
+    state_pb2_grpc,
     unit_pb2,
     unit_pb2_grpc,
 )
@@ -120,6 +123,7 @@ class ControlUnit:
         self._elasticity = Elasticity(self.registry, scaling, self._background, settings.elasticity)
         self._replacement = KernelReplacement(self._store, identifiers, admission, self.registry, convergence)
         self.sessions.on_end = self._on_end
+        self._shared = SharedStates(settings.state / "shared.db")
         self._beacons = Beacons(self.units, self.reports.revive)
         self.metrics = Exporter(
             Source(self._accounts.entries, self.units.known.values, self.registry.sessions.values)
@@ -132,12 +136,17 @@ class ControlUnit:
     def _on_end(self, number: int) -> None:
         self._accounts.close_session(number)
         self._elasticity.forget(number)
+        try:
+            self._shared.end(number)
+        except DipronnError as error:  # the next start drops it
+            _log.error("shared state is left of a session that has ended", session=number, error=str(error))
 
     async def start(self) -> None:
         """Listen.  Raises Unavailable when an address cannot be had."""
         settings = self._settings
         self.sessions.load()
         self._restarts.resume()
+        self._shared.start([record.number for record in self.registry.records()])
         limits = [
             ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.max_send_message_length", MAX_MESSAGE),
@@ -158,6 +167,7 @@ class ControlUnit:
         kernel_pb2_grpc.add_KernelProgramsServicer_to_server(
             KernelProgramsService(self._replacement, self.registry), server
         )
+        state_pb2_grpc.add_SharedStateServicer_to_server(SharingService(self._shared, self.registry), server)
         accounts_pb2_grpc.add_AccountsServicer_to_server(AccountsService(self._accounts), server)
         images_pb2_grpc.add_ImagesServicer_to_server(ImagesService(self._images, self.registry), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -198,6 +208,7 @@ class ControlUnit:
         self._beacons.close(self._settings.socket)
         self._settings.socket.unlink(missing_ok=True)
         self._accounts.close()
+        self._shared.close()
         self._images.close()
         self._store.close()
         _log.info("control unit ended")

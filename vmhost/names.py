@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
@@ -21,11 +21,14 @@ from urllib.parse import quote
 import structlog
 
 from dipronn.errors import DipronnError, Unavailable
+from dipronn.v1 import state_pb2
+from vmhost import sharing
 from vmhost.bucket import Bucket
 from vmhost.vm.spec import GATEWAYS, NAME_PORT, Address
 
 log = structlog.get_logger(__name__)
 
+_LOOK_SECONDS = 1.0
 MAX_LINE = 512
 """Bytes of a line or a reply, with its LF."""
 TRANSPORTS = ("udp", "artp")
@@ -83,6 +86,7 @@ class Reply:
     register: Registration | None = None
     unregister: Registration | None = None
     resolve: tuple[str, str] | None = None
+    share: state_pb2.StateRequest | None = None
     close: bool = False
 
 
@@ -126,6 +130,9 @@ def answer(
             return Reply("OK")
         case ["QUIT"]:
             return Reply("OK", close=True)
+        case [verb, *_] if verb in sharing.VERBS and programs:
+            asked = sharing.read(words)
+            return _error(400, asked) if isinstance(asked, str) else Reply(None, share=asked)
     return _error(400, "expected REGISTER, UNREGISTER, RESOLVE, LIST, PING or QUIT with its arguments")
 
 
@@ -204,8 +211,16 @@ class NameHooks(Protocol):
         ...
 
 
+Share = Callable[[Address, state_pb2.StateRequest], Awaitable[str]]
+"""Who asks, and what, about shared state → the line that answers; may take half a minute.
+
+Called any number at a time. A DipronnError closes the connection without an answer.
+"""
+
+
 class NameServer:
-    """Serves the name protocol to one link. `held`: registrations to start with, as after a restart."""
+    """Serves the name protocol to one link. `held`: registrations to start with, as after a restart.
+    `share`: None where no state is shared."""
 
     def __init__(
         self,
@@ -215,7 +230,9 @@ class NameServer:
         *,
         held: Iterable[Registration] = (),
         limits: Limits | None = None,
+        share: Share | None = None,
     ) -> None:
+        self._share = share
         self._device = device
         self._callers = callers
         self._hooks = hooks
@@ -302,6 +319,8 @@ class NameServer:
             async with self._turn:
                 reply = answer(line[:-1], caller, self._callers, self._held, self._limits)
                 text = await self._carry_out(reply)
+            if reply.share:  # others need not wait for what this one waits for
+                text = await self._shared(reader, caller, reply.share)
             await self._say(writer, text)
             if reply.close:
                 return
@@ -316,6 +335,21 @@ class NameServer:
         if reply.resolve:
             return resolved(self._hooks.resolve(self._device, *reply.resolve))
         return reply.text or ""
+
+    async def _shared(
+        self, reader: asyncio.StreamReader, caller: Address, request: state_pb2.StateRequest
+    ) -> str:
+        """An answer, or the end of the conversation: a caller that has left need not be waited for."""
+        if self._share is None:
+            return "ERR 404 no state is shared here"
+        asking = asyncio.ensure_future(self._share(caller, request))
+        try:
+            while not (await asyncio.wait({asking}, timeout=_LOOK_SECONDS))[0]:
+                if reader.at_eof():
+                    raise ConnectionResetError
+            return asking.result()
+        finally:
+            asking.cancel()
 
     async def _unregister(self, registration: Registration) -> None:
         await self._hooks.unregistered(self._device, registration)

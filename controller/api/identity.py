@@ -22,6 +22,19 @@ def caller(context: Context) -> str | None:
     return names[0].decode(errors="replace")
 
 
+def require_unit(unit: str, context: Context) -> None:
+    """Over TCP an agent may only speak for a unit that its certificate states. Raises PermissionRefused."""
+    authentication = context.auth_context()
+    stated = [
+        name.decode(errors="replace") for name in authentication.get("x509_subject_alternative_name", [])
+    ]
+    if authentication.get("transport_security_type") == [b"ssl"] and unit not in stated:
+        raise PermissionRefused(
+            f"the certificate is not for unit `{unit}` but for {', '.join(stated) or 'nobody'}; "
+            f"make one by `dipronn certs DIR --name {unit}`"
+        )
+
+
 def owner_of(context: Context, wanted: str) -> str:
     """For whom a caller acts: the operator for anybody, others for themselves. Raises PermissionRefused."""
     name = caller(context)

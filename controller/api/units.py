@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
 import structlog
 
 from controller.accounting import Accounts
+from controller.api.identity import Context, require_unit
 from controller.api.status import errors_as_status
 from controller.elasticity import Elasticity
 from controller.images import ImageStore
 from controller.reports import Reports
 from controller.store import Store
 from controller.units import Member, Units, UnitState
-from dipronn.errors import DipronnError, InvalidSession, NotFound, PermissionRefused
+from dipronn.errors import DipronnError, InvalidSession, NotFound
 from dipronn.v1 import unit_pb2, unit_pb2_grpc
 
 _log = structlog.get_logger(__name__)
 _CHUNK = 1 << 20
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class UnitsService(unit_pb2_grpc.UnitsServicer):
@@ -49,7 +47,7 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
             first = await anext(aiter(request_iterator), None)
             if first is None or first.WhichOneof("report") != "hello":
                 raise InvalidSession("the first report of a unit is its Hello")
-            _require_identity(first.hello.unit, context)
+            require_unit(first.hello.unit, context)
             state = self._units.join(first.hello)
             member = state.member
             assert member is not None
@@ -127,16 +125,3 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
                 self._elasticity.on_usage(report.usage)
             case other:
                 _log.warning("a report of an unknown or unexpected kind", unit=state.name, kind=other)
-
-
-def _require_identity(unit: str, context: Context) -> None:
-    """Over TCP a unit may only join by a name that its certificate states."""
-    authentication = context.auth_context()
-    stated = [
-        name.decode(errors="replace") for name in authentication.get("x509_subject_alternative_name", [])
-    ]
-    if authentication.get("transport_security_type") == [b"ssl"] and unit not in stated:
-        raise PermissionRefused(
-            f"the certificate is not for unit `{unit}` but for {', '.join(stated) or 'nobody'}; "
-            f"make one by `dipronn certs DIR --name {unit}`"
-        )

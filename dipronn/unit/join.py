@@ -19,13 +19,14 @@ import structlog
 from dipronn.errors import Unavailable
 from dipronn.unit.config import BadConfiguration, Control
 from dipronn.unit.orders import ProgramRefused
-from dipronn.v1 import unit_pb2, unit_pb2_grpc
+from dipronn.v1 import state_pb2, state_pb2_grpc, unit_pb2, unit_pb2_grpc
 
 _log = structlog.get_logger(__name__)
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
 """Seconds between attempts to join: doubled from the first to the longest, and varied by a half."""
+_SHARED_SECONDS = 30  # who waits is answered after 20
 _FETCH_SECONDS = 7200  # a disk image may have 64 GiB; a control unit that dies ends it at once
 _STUCK = 10_000  # reports that wait: the control unit has stopped to read
 _LIMITS = [("grpc.max_receive_message_length", 256 << 20), ("grpc.max_send_message_length", 256 << 20)]
@@ -51,6 +52,7 @@ class Membership:
         self._alive = alive
         self._reports: asyncio.Queue[unit_pb2.UnitReport] | None = None
         self._stub: unit_pb2_grpc.UnitsAsyncStub | None = None
+        self._shared: state_pb2_grpc.SharedStateAsyncStub | None = None
         self._orders: set[asyncio.Task[None]] = set()
         self._sequence = 0
         self._away = False
@@ -72,6 +74,15 @@ class Membership:
         except grpc.aio.AioRpcError as error:
             raise Unavailable(f"bundle {sha256.hex()}: the control unit answers {error.details()}") from error
 
+    async def ask_shared(self, request: state_pb2.StateRequest) -> state_pb2.StateAnswer:
+        """What a program asks of its session's shared state. Raises Unavailable: ask again later."""
+        if self._shared is None:
+            raise Unavailable("shared state: the control unit is not reachable now")
+        try:
+            return await self._shared.Ask(request, timeout=_SHARED_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable(f"shared state: the control unit answers {error.details()}") from error
+
     async def run(self) -> NoReturn:
         """Join, and after every break join again."""
         delay = FIRST_DELAY
@@ -80,6 +91,7 @@ class Membership:
             why = "the control unit ended the membership"
             try:
                 async with self._channel() as channel:
+                    self._shared = state_pb2_grpc.SharedStateStub(channel)
                     await self._stay(unit_pb2_grpc.UnitsStub(channel))
             except grpc.aio.AioRpcError as error:
                 why = f"{error.code().name}: {error.details()}"
@@ -110,7 +122,7 @@ class Membership:
             for task in done:
                 task.result()
         finally:
-            self._reports = self._stub = None
+            self._reports = self._stub = self._shared = None
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

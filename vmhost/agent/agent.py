@@ -20,7 +20,7 @@ from dipronn.unit.join import Membership
 from dipronn.unit.orders import BASE, carry_out, with_alive
 from dipronn.unit.owners import RowOwners
 from dipronn.unit.receivers import NextHop, Receivers, completed
-from dipronn.v1 import accounts_pb2, unit_pb2
+from dipronn.v1 import accounts_pb2, state_pb2, unit_pb2
 from ebpf.devices import require_ready
 from ebpf.loader import Event, SteeringProgram
 from vmhost.agent.beacon import Beacon
@@ -70,7 +70,7 @@ class Agent:
         self._driver = driver
         self._membership = Membership(config.control, self._greeting, self._order)
         self._bundles = BundleCache(store.bundles, self._membership.fetch_bundle)
-        self._names = Names(store, lambda report: self._report(name=report))
+        self._names = Names(store, lambda report: self._report(name=report), self._ask_shared)
         self._sequencers = sequencers or Sequencers(config.state, config.pins, config.cache)
         self._kernel = KernelPrograms(program, store.programs)
         self._host = Host(
@@ -185,6 +185,10 @@ class Agent:
         return Machine(session, name, info.tap, "", info.spec)
 
     # orders
+
+    async def _ask_shared(self, request: state_pb2.StateRequest) -> state_pb2.StateAnswer:
+        request.unit = self._config.unit
+        return await self._membership.ask_shared(request)
 
     async def _order(self, order: unit_pb2.UnitOrder) -> str:
         """Carry out one order, and say what the unit is like then."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2s
 
-from dipronn.v1 import unit_pb2
+from dipronn.v1 import state_pb2, unit_pb2
+from vmhost import sharing
 from vmhost.agent.plan import Machine
 from vmhost.agent.store import Store
 from vmhost.names import Callers, Grant, NameServer, Registration, Resolution
@@ -18,6 +20,9 @@ PARAMETER = "DIPRONN_PARAM_"
 """Environment variables of this prefix are the parameters that RESOLVE tells."""
 
 
+Ask = Callable[[state_pb2.StateRequest], Awaitable[state_pb2.StateAnswer]]
+
+
 @dataclass
 class _Served:
     machine: Machine
@@ -27,12 +32,14 @@ class _Served:
 class Names:
     """The name servers of a unit, one a tap, and what was registered with them.
 
-    ``tell`` is called with every registration and, with real port 0, every name given back.
+    ``tell`` is called with every registration and, with real port 0, every name given back; ``ask`` asks the
+    control unit about shared state.
     """
 
-    def __init__(self, store: Store, tell: Callable[[unit_pb2.NameReport], None]) -> None:
+    def __init__(self, store: Store, tell: Callable[[unit_pb2.NameReport], None], ask: Ask) -> None:
         self._store = store
         self._tell = tell
+        self._ask = ask
         self._served: dict[str, _Served] = {}
         self._held = store.names()
 
@@ -42,7 +49,9 @@ class Names:
         held = [
             registration for vm, registration in self._held.get(machine.session, []) if vm == machine.name
         ]
-        server = NameServer(machine.device, callers(machine), self, held=held)
+        server = NameServer(
+            machine.device, callers(machine), self, held=held, share=partial(self._share, machine)
+        )
         await server.start(machine.spec.gateways)
         self._served[machine.device] = _Served(machine, server)
 
@@ -96,6 +105,10 @@ class Names:
             if key.startswith(PARAMETER)
         }
         return Resolution(registration.transport, registration.real_port, copies=1, params=parameters)
+
+    async def _share(self, machine: Machine, caller: Address, request: state_pb2.StateRequest) -> str:
+        request.session, request.vm, request.address = machine.session, machine.name, str(caller)
+        return sharing.written(request, await self._ask(request))
 
     def _of(self, session: int) -> list[tuple[str, Registration]]:
         return self._held.get(session, [])

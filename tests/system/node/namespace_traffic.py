@@ -1,9 +1,11 @@
 """Traffic of the node's tests, run as a script inside a namespace; one JSON line on standard output.
 
 send ADDRESS PORT COUNT PER_SECOND      numbered datagrams; prints what came back as answers
+say ADDRESS PORT TEXT ...               a datagram of each text
 receive ADDRESS PORT IDLE [answer]      records until IDLE seconds pass without a datagram
 stream ADDRESS PORT PER_SECOND          numbered datagrams until standard input ends, then "end" three times
 collect ADDRESS PORT                    records until one ends with "end"
+receive ADDRESS PORT IDLE COUNT         records so many, and no longer
 """
 
 from __future__ import annotations
@@ -30,15 +32,23 @@ def send(address: str, port: int, count: int, per_second: float) -> dict[str, ob
     return {"sent": count, "answers": answers}
 
 
-def receive(address: str, port: int, idle: float, answer: bool) -> dict[str, object]:
-    received, sources = [], set()
+def say(address: str, port: int, *texts: str) -> dict[str, object]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+        for text in texts:
+            source.sendto(text.encode(), (address, port))
+    return {"sent": len(texts)}
+
+
+def receive(address: str, port: int, idle: float, answer: bool, count: int = 0) -> dict[str, object]:
+    received: list[str] = []
+    sources: set[str] = set()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind((address, port))
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        receiver.settimeout(30)
+        receiver.settimeout(max(30, idle))
         try:
-            while True:
+            while not count or len(received) < count:
                 payload, source = receiver.recvfrom(2048)
                 receiver.settimeout(idle)
                 received.append(payload.decode("latin-1"))
@@ -82,6 +92,9 @@ if __name__ == "__main__":
         result = stream(address, int(port), float(rest[0]))
     elif verb == "collect":
         result = collect(address, int(port))
+    elif verb == "say":
+        result = say(address, int(port), *rest)
     else:
-        result = receive(address, int(port), float(rest[0]), rest[1:] == ["answer"])
+        count = int(rest[1]) if rest[1:] and rest[1].isdigit() else 0
+        result = receive(address, int(port), float(rest[0]), rest[1:] == ["answer"], count)
     sys.stdout.write(json.dumps(result) + "\n")

@@ -185,7 +185,13 @@ class FakeDriver:
 
 class FakeNameServer:
     def __init__(
-        self, device: str, callers: Callers, hooks: NameHooks, *, held: Iterable[Registration] = ()
+        self,
+        device: str,
+        callers: Callers,
+        hooks: NameHooks,
+        *,
+        held: Iterable[Registration] = (),
+        share: object = None,
     ) -> None:
         self.registrations = {each.name: each for each in held}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dipronn.v1 import unit_pb2
+from dipronn.errors import Unavailable
+from dipronn.v1 import state_pb2, unit_pb2
 from tests.unit.agent import orders
 from tests.unit.agent.fakes import FakeNameServer
 from vmhost.agent import naming
@@ -38,6 +39,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return store
 
 
+async def nobody(_: state_pb2.StateRequest) -> state_pb2.StateAnswer:
+    raise Unavailable("nobody shares anything here")
+
+
 def registration(port: str, real_port: int) -> Registration:
     return Registration("echo", port, "udp", real_port, ip_address("100.64.0.2"))
 
@@ -46,7 +51,7 @@ def registration(port: str, real_port: int) -> Registration:
 async def test_names_are_told_and_outlive_the_agent(
     machine: Machine, store: Store, told: list[unit_pb2.NameReport]
 ) -> None:
-    names = Names(store, told.append)
+    names = Names(store, told.append, nobody)
     await names.serve(machine)
     first = await names.registered("dt2", registration("in", 5000), None)
     second = await names.registered("dt2", registration("out", 5001), None)
@@ -59,10 +64,10 @@ async def test_names_are_told_and_outlive_the_agent(
         ("echo-0", "in", 6000),
         ("echo-0", "out", 0),
     ]
-    later = Names(store, told.append)
+    later = Names(store, told.append, nobody)
     assert [(each.program, each.port, each.real_port) for each in later.reports(7)] == [("echo", "in", 6000)]
     later.forget_machine(machine)
-    assert Names(store, told.append).reports(7) == []
+    assert Names(store, told.append, nobody).reports(7) == []
 
 
 async def test_ports_of_artp_get_their_channels_key(machine: Machine, store: Store) -> None:
@@ -70,7 +75,7 @@ async def test_ports_of_artp_get_their_channels_key(machine: Machine, store: Sto
     told = {naming.ARTP_KEY: "5e" * 16}
     (program,) = machine.spec.programs
     spec = replace(machine.spec, programs=(replace(program, environment=told),))
-    names = Names(store, lambda _: None)
+    names = Names(store, lambda _: None, nobody)
     await names.serve(replace(machine, spec=spec))
     keys = [
         (await names.registered("dt2", replace(registration(port, real), transport=transport), None)).key
@@ -88,7 +93,7 @@ async def test_ports_of_artp_get_their_channels_key(machine: Machine, store: Sto
 async def test_resolve_tells_the_parameters(
     machine: Machine, store: Store, told: list[unit_pb2.NameReport]
 ) -> None:
-    names = Names(store, told.append)
+    names = Names(store, told.append, nobody)
     await names.serve(machine)
     assert names.resolve("dt2", "echo", "in") is None
     await names.registered("dt2", registration("in", 5000), None)

@@ -16,6 +16,7 @@
 #define DIPRONN_GUEST_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -41,6 +42,30 @@ ssize_t dipronn_send(int endpoint, const void *data, size_t size);
 /* What the node knows of one of this program's ports: "udp 40000 1 name=value ..." into `text`.
  * Returns 0, or -1 with errno as dipronn_register. */
 int dipronn_resolve(const char *port, char *text, size_t size);
+
+/* What all instances of the session share (docs/shared-state.md). Keys are 1 to 64 of A-Z a-z 0-9 _ . : / -,
+ * values at most DIPRONN_VALUE bytes. All return -1 with errno: ENOENT there is no such key, EBUSY it has
+ * another version, EINTR nobody says whether it was done, EACCES refused (and says why on standard error),
+ * ETIMEDOUT nobody answers. */
+#define DIPRONN_VALUE 128
+
+/* The size of a key's value, and its version. */
+ssize_t dipronn_get(const char *key, void *value, uint64_t *version);
+
+/* 0, and the new version. */
+int dipronn_put(const char *key, const void *value, size_t size, uint64_t *version);
+
+/* The same, if `version` is the key's version now (0: there is no such key). */
+int dipronn_compare_and_set(const char *key, const void *value, size_t size, uint64_t *version);
+
+int dipronn_delete(const char *key);
+
+/* Wait until the version is another; 0: the key is gone, or there was none. The value's size and the version.
+ */
+ssize_t dipronn_watch(const char *key, void *value, uint64_t *version);
+
+/* Wait until `count` instances have come to this round of a barrier; rounds count from 1. */
+int dipronn_barrier(const char *name, int count, uint64_t round);
 
 /* A parameter of the program or its session; NULL if there is none of that name. */
 const char *dipronn_param(const char *name);

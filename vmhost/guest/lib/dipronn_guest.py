@@ -16,6 +16,9 @@ Over ARTP, with asyncio (docs/artp.md):
         datagram, _ = await video.receive()
         await low.send(datagram.data, order=datagram.order)
 
+What all instances of the session share (docs/shared-state.md): `put`, `get`, `compare_and_set`, `delete`,
+`watch`, `barrier`.
+
 A program knows its ports' names and its gateway, nothing else. To answer whoever sent to an input, send
 from the input's own socket: `video.sendto(answer, source)`. Standard library only; guests have it installed.
 """
@@ -30,6 +33,7 @@ ADDRESS = os.environ.get("DIPRONN_ADDRESS", "")
 NAME_PORT = 7070
 OUTPUT_PORT = 9  # any but NAME_PORT: the node looks at where a packet comes from
 MAX_DATAGRAM = 65535
+HELD = 30.0  # seconds; a node that has nothing to tell answers after 20
 PATIENCE = 30.0  # seconds to wait for a control module that does not answer, as while it restarts
 
 
@@ -102,19 +106,105 @@ def param(name, default=None):
     return os.environ.get(f"DIPRONN_PARAM_{name}", default)
 
 
-def ask(line):
-    """Send one line of the name protocol and return the answer, which starts with OK; raises Refused."""
+def put(key, value):
+    """Set a key of the session's shared state to at most 128 bytes; returns its version."""
+    return int(ask(f"PUT {key} {_quoted(value)}").split(" ")[1])
+
+
+def get(key):
+    """(version, value) of a key of the session's shared state; (0, None) if there is none."""
+    try:
+        return _entry(ask(f"GET {key}"))
+    except Refused as error:
+        if error.code != 404:
+            raise
+        return 0, None
+
+
+def compare_and_set(key, version, value):
+    """Set a key if `version` is its version now (0: there is none); returns the new one, else None.
+
+    Raises ConnectionError if nobody says whether it was set: get it to see.
+    """
+    try:
+        return int(ask(f"CAS {key} {version} {_quoted(value)}", again=False).split(" ")[1])
+    except Refused as error:
+        if error.code != 409:
+            raise
+        return None
+
+
+def delete(key):
+    """Remove a key of the session's shared state; whether there was one."""
+    try:
+        ask(f"DELETE {key}")
+    except Refused as error:
+        if error.code != 404:
+            raise
+        return False
+    return True
+
+
+def watch(key, version=0):
+    """Wait until a key's version is another (0: there is none): (version, value), (0, None) if it is gone."""
+    version, value = _entry(_await(f"WATCH {key} {version}"))
+    return (version, value) if version else (0, None)
+
+
+def barrier(name, count):
+    """Wait until `count` instances are here; again for the next round. Returns the round."""
+    _rounds[name] = _rounds.get(name, 0) + 1
+    _await(f"BARRIER {name} {count} {_rounds[name]}")
+    return _rounds[name]
+
+
+_rounds = {}  # of each barrier: how many this program has come to
+
+
+def _await(line):
+    """Ask until what is waited for happens."""
+    while True:
+        try:
+            return ask(line, patience=HELD)
+        except Refused as error:
+            if error.code != 408:
+                raise
+
+
+def _quoted(value):
+    plain = b"-._~/:,;@+*=" + bytes(range(48, 58)) + bytes(range(65, 91)) + bytes(range(97, 123))
+    return "".join(chr(octet) if octet in plain else f"%{octet:02X}" for octet in bytes(value))
+
+
+def _entry(answer):
+    """Version and value of `OK <version> <value>`."""
+    _, version, value = answer.split(" ")
+    first, *rest = value.split("%")
+    value = first.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in rest)
+    return int(version), value
+
+
+def ask(line, patience=5, again=True):
+    """Send one line of the name protocol and return the answer, which starts with OK; raises Refused.
+
+    `patience`: seconds for the answer. Without an answer it asks again, unless it may not be asked twice.
+    """
     deadline = time.monotonic() + PATIENCE
+    sent = False
     while True:
         try:
             # The source address tells the control module which program calls.
             with socket.create_connection((GATEWAY, NAME_PORT), 5, (ADDRESS, 0)) as connection:
+                connection.settimeout(patience)
+                sent = True
                 connection.sendall(line.encode() + b"\n")
                 answer = connection.makefile("r", encoding="utf-8").readline().rstrip("\r\n")
             if answer:
                 break
         except OSError:
             pass
+        if sent and not again:
+            raise ConnectionError("nobody says whether it was done")
         if time.monotonic() > deadline:
             raise TimeoutError(f"no answer from {GATEWAY} port {NAME_PORT}")
         time.sleep(0.1)
