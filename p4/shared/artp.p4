@@ -36,7 +36,7 @@ table override {
 action set_next_hop(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac, bit<16> mtu) {
     OUT_PORT = port;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     meta.mtu = mtu;
 }

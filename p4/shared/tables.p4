@@ -1,8 +1,8 @@
 // The tables, and what their rows do: the same on every target. This stands in the body of each target's ingress control,
 // which has `headers`, `meta`, the direct counter `channel_counter`, and names its ports INGRESS_PORT and OUT_PORT,
-// and the places of what is written NEW_DESTINATION_MAC, NEW_DESTINATION, NEW_DESTINATION6, NEW_DESTINATION_PORT (and
-// KEEP_DESTINATION), NEW_SOURCE, NEW_SOURCE6, NEW_SOURCE_PORT (and WRITE_SOURCE). NO_FORK is for a target that looks no further
-// than at `meta.fork` when a row for a single source has followed one for all.
+// and the places of what is written: NEW_SOURCE_MAC, NEW_DESTINATION_MAC, NEW_DESTINATION, NEW_DESTINATION6,
+// NEW_DESTINATION_PORT (and KEEP_DESTINATION), NEW_SOURCE, NEW_SOURCE6, NEW_SOURCE_PORT (and WRITE_SOURCE). NO_FORK is for a
+// target that looks no further than at `meta.fork` when a row for a single source has followed one for all.
 // COMPARE_SOURCE and COMPARE_SOURCE6 begin the comparison of the source with `permitted_source` under `permitted_mask`.
 // Tables that hold addresses are two, one for each family, so that no IPv4 address takes the room of an IPv6 one.
 
@@ -113,7 +113,7 @@ action answer(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac,
     OUT_PORT = port;
     meta.found.out_ipv6 = 0;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     KEEP_DESTINATION
     meta.mtu = mtu;
@@ -126,7 +126,7 @@ action answer_as(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_m
     OUT_PORT = port;
     meta.found.out_ipv6 = 0;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     KEEP_DESTINATION
     WRITE_SOURCE
@@ -141,7 +141,7 @@ action answer6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_mac
     OUT_PORT = port;
     meta.found.out_ipv6 = 1;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     KEEP_DESTINATION
     meta.mtu = mtu;
@@ -154,7 +154,7 @@ action answer_as6(port_t port, vlan_t vlan, mac_t source_mac, mac_t destination_
     OUT_PORT = port;
     meta.found.out_ipv6 = 1;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     KEEP_DESTINATION
     WRITE_SOURCE
@@ -246,7 +246,7 @@ action set_endpoint(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, mac
     OUT_PORT = port;
     meta.found.out_ipv6 = 0;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     NEW_DESTINATION = destination;
     NEW_DESTINATION_PORT = destination_port;
@@ -261,7 +261,7 @@ action set_endpoint_as(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, 
     OUT_PORT = port;
     meta.found.out_ipv6 = 0;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     NEW_DESTINATION = destination;
     NEW_DESTINATION_PORT = destination_port;
@@ -278,7 +278,7 @@ action set_endpoint6(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac, ma
     OUT_PORT = port;
     meta.found.out_ipv6 = 1;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     NEW_DESTINATION6 = destination;
     NEW_DESTINATION_PORT = destination_port;
@@ -293,7 +293,7 @@ action set_endpoint_as6(bit<8> kind, port_t port, vlan_t vlan, mac_t source_mac,
     OUT_PORT = port;
     meta.found.out_ipv6 = 1;
     meta.found.out_vlan = vlan;
-    meta.found.out_source_mac = source_mac;
+    NEW_SOURCE_MAC = source_mac;
     NEW_DESTINATION_MAC = destination_mac;
     NEW_DESTINATION6 = destination;
     NEW_DESTINATION_PORT = destination_port;

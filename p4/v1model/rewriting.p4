@@ -8,13 +8,11 @@ control Rewriting(inout headers_t headers, inout metadata_t meta, inout standard
 
     action leave_ipv4() {
         sent.count(0);
-        headers.ethernet.source = meta.found.out_source_mac;
         headers.ipv4.ttl = headers.ipv4.ttl - 1;
     }
 
     action leave_ipv6() {
         sent.count(0);
-        headers.ethernet.source = meta.found.out_source_mac;
         headers.ipv6.ttl = headers.ipv6.ttl - 1;
     }
 
@@ -33,21 +31,25 @@ control Rewriting(inout headers_t headers, inout metadata_t meta, inout standard
     }
 
     apply {
-        if (standard.instance_type == REPLICATED) {
-            meta.copy = standard.egress_rid;
-            recirculate_preserving_field_list(AGAIN);
-        } else if (meta.mtu != 0) {
+        if (meta.mtu != 0) {
             // What stands behind the IP packet is cut off.
             if (standard.packet_length != meta.found.frame_length) {
                 if (meta.found.out_vlan != 0) { meta.found.frame_length = meta.found.frame_length + 4; }
                 truncate(meta.found.frame_length);
             }
             if (headers.ipv4.isValid()) { leave_ipv4(); } else { leave_ipv6(); }
-            if (meta.found.out_vlan != 0) {
-                if (headers.ipv4.isValid()) { tag(TYPE_IPV4); } else { tag(TYPE_IPV6); }
-            } else if (headers.vlan.isValid()) {
-                untag();
+            if (meta.found.out_vlan != 0 || headers.vlan.isValid()) {
+                if (meta.found.out_vlan == 0) {
+                    untag();
+                } else if (headers.ipv4.isValid()) {
+                    tag(TYPE_IPV4);
+                } else {
+                    tag(TYPE_IPV6);
+                }
             }
+        } else if (standard.instance_type == REPLICATED) {
+            meta.copy = standard.egress_rid;
+            recirculate_preserving_field_list(AGAIN);
         } else if (headers.packet_in.isValid()) {
             to_host.count(0);
         }

@@ -11,6 +11,7 @@
 #define FOUND header
 #define INGRESS_PORT standard.ingress_port
 #define OUT_PORT standard.egress_spec
+#define NEW_SOURCE_MAC headers.ethernet.source
 #define NEW_DESTINATION_MAC headers.ethernet.destination
 #define NEW_DESTINATION headers.ipv4.destination
 #define NEW_DESTINATION6 headers.ipv6.destination
@@ -205,12 +206,14 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
         hash(meta.found.five_tuple, HashAlgorithm.crc32, 32w0,
              { headers.ipv4.source ++ headers.ipv4.destination ++ headers.ipv4.protocol ++ headers.udp.source
                ++ headers.udp.destination }, 33w0x100000000);
+        meta.found.cell = meta.found.five_tuple & (LEARNT_SIZE - 1);
     }
 
     action hash_ipv6() {
         hash(meta.found.five_tuple, HashAlgorithm.crc32, 32w0,
              { headers.ipv6.source ++ headers.ipv6.destination ++ headers.ipv6.protocol ++ headers.udp.source
                ++ headers.udp.destination }, 33w0x100000000);
+        meta.found.cell = meta.found.five_tuple & (LEARNT_SIZE - 1);
     }
 
     action pass_again() {
@@ -234,7 +237,6 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
 
     // [20] What the register remembers of this five-tuple.
     action remember() {
-        meta.found.cell = meta.found.five_tuple & (LEARNT_SIZE - 1);
         latest.read(meta.found.remembered, meta.found.cell);
     }
 
@@ -256,10 +258,10 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
         meta.found.local_port = headers.udp.destination;
         meta.found.remote_port = headers.udp.source;
         meta.found.remote_mac = headers.ethernet.source;
+        meta.found.remembered = meta.found.five_tuple ++ standard.ingress_global_timestamp;
     }
 
     action learn() {
-        meta.found.remembered = meta.found.five_tuple ++ standard.ingress_global_timestamp;
         latest.write(meta.found.cell, meta.found.remembered);
         learnt.count(0);
         digest<learn_t>(1, { meta.found.from_ipv6 ++ (bit<1>)(meta.artp != 0) ++ standard.ingress_port ++ meta.vlan
@@ -278,12 +280,12 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
     }
 
     apply {
-        if (headers.packet_out.isValid()) {
-            standard.egress_spec = headers.packet_out.egress_port;
-            headers.packet_out.setInvalid();
-            exit;
-        }
-        if (standard.instance_type == RECIRCULATED || standard.instance_type == RESUBMITTED) {
+        if (standard.instance_type != 0 || headers.packet_out.isValid()) {
+            if (headers.packet_out.isValid()) {
+                standard.egress_spec = headers.packet_out.egress_port;
+                headers.packet_out.setInvalid();
+                exit;
+            }
             if (headers.ipv4.isValid()) {
                 return_ipv4();
                 if (headers.udp.checksum != 0) { note_ipv4(); }
@@ -408,9 +410,10 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                 pass_to_host();
             }
             if (meta.sources != 0) {
-                if (meta.found.links & (8w1 << meta.link_kind) == 0) { refuse(WRONG_LINK); }
-                if ((headers.ipv4.isValid() && meta.found.strange != 0)
+                if (meta.found.links & (8w1 << meta.link_kind) == 0
+                    || (headers.ipv4.isValid() && meta.found.strange != 0)
                     || (headers.ipv6.isValid() && meta.found.strange6 != 0)) {
+                    if (meta.found.links & (8w1 << meta.link_kind) == 0) { refuse(WRONG_LINK); }
                     refuse(SOURCE_REFUSED);
                 }
             } else if (meta.answered == 0) {
@@ -423,8 +426,10 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                 }
                 pass_to_host();
             }
-            // 5a. ARTP
-            if (meta.artp != 0) {
+        }
+        // 5a. ARTP
+        if (meta.artp != 0) {
+            if (standard.instance_type == 0) {
                 if (meta.answered == 0) {
                     if (artp.apply().miss) { refuse(NO_RULE); }
                 }
@@ -462,29 +467,28 @@ control Steering(inout headers_t headers, inout metadata_t meta, inout standard_
                     }
                 }
             }
-        }
-        if (meta.artp != 0 && meta.answered == 0) {
-            if (meta.overriding == 1) {
-                // [14f] So it may be; and so it is for a copy.
-                if (override.apply().miss) {
-                    if (standard.instance_type == RECIRCULATED) { refuse(NO_RULE); }
-                    meta.overriding = 0;
-                } else if (standard.instance_type != RECIRCULATED) {
-                    PERMIT(0)
-                    PERMIT(1)
-                    PERMIT(2)
-                    PERMIT(3)
-                    meta.found.copies = (bit<32>)headers.artp.destinations;
-                    if (meta.found.copies != 1) { multiply(); }
+            if (meta.answered == 0) {
+                if (meta.overriding == 1) {
+                    // [14f] So it may be; and so it is for a copy.
+                    if (override.apply().miss) {
+                        if (standard.instance_type == RECIRCULATED) { refuse(NO_RULE); }
+                        meta.overriding = 0;
+                    } else if (standard.instance_type != RECIRCULATED) {
+                        PERMIT(0)
+                        PERMIT(1)
+                        PERMIT(2)
+                        PERMIT(3)
+                        meta.found.copies = (bit<32>)headers.artp.destinations;
+                        if (meta.found.copies != 1) { multiply(); }
+                    }
                 }
-            }
-            if (meta.overriding == 0 && standard.instance_type != RECIRCULATED
-                && standard.instance_type != RESUBMITTED) {
-                if (meta.found.applies == 0) { refuse(NO_BINDING); }
-                if (meta.found.applies[31:31] == 1) {
-                    meta.fork = (bit<32>)meta.found.applies[30:0];
-                } else {
-                    meta.channel = meta.found.applies;
+                if (meta.overriding == 0 && standard.instance_type == 0) {
+                    if (meta.found.applies == 0) { refuse(NO_BINDING); }
+                    if (meta.found.applies[31:31] == 1) {
+                        meta.fork = (bit<32>)meta.found.applies[30:0];
+                    } else {
+                        meta.channel = meta.found.applies;
+                    }
                 }
             }
         }
