@@ -14,6 +14,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
+from dipronn.client import SyncNode, connect_sync
 from phonepl.compiler import compile_source
 from phonepl.targets.interpreter import Interpreter
 from tests.system.node.conftest import NodeUnderTest
@@ -42,11 +43,11 @@ def pins(node: NodeUnderTest) -> list[str]:
 
 
 @pytest.fixture
-def numbered(node: NodeUnderTest) -> Iterator[dict[str, Any]]:
+def numbered(node: NodeUnderTest, api: SyncNode) -> Iterator[dict[str, Any]]:
     """The example's session, active; closed after the test, and nothing of it left in the kernel."""
     yield node.json("session", "establish", str(SESSION))
-    node.dipronn("session", "close", "numbered")
-    assert node.json("session", "list") == []
+    api.close_session("numbered")
+    assert api.sessions() == []
     assert pins(node) == []
 
 
@@ -66,17 +67,24 @@ def interpreted(payloads: list[bytes]) -> tuple[list[str], list[str]]:
     return found["Out"], found["Monitor"]
 
 
-def packets(shown: dict[str, Any]) -> dict[str, int]:
-    return {each["channel"]: int(each.get("packets", 0)) for each in shown["channels"]}
+@pytest.fixture(scope="module")
+def api(node: NodeUnderTest) -> Iterator[SyncNode]:
+    """To ask often: a command takes its time to start."""
+    with connect_sync(f"unix:{node.places.socket}") as connected:
+        yield connected
 
 
-def crossed(node: NodeUnderTest) -> int:
-    return packets(node.json("session", "show", "numbered"))["words -> number.In"]
+def packets(api: SyncNode) -> dict[str, int]:
+    return {each.channel: each.packets for each in api.session("numbered").channels}
+
+
+def crossed(api: SyncNode) -> int:
+    return packets(api)["words -> number.In"]
 
 
 @pytest.mark.req("R8")
 def test_a_chain_in_the_distribution_unit_does_what_the_interpreter_does(
-    node: NodeUnderTest, numbered: dict[str, Any]
+    node: NodeUnderTest, api: SyncNode, numbered: dict[str, Any]
 ) -> None:
     assert {one["program"]: one["unit"] for one in numbered["instances"]} == {
         "number": "distribution",
@@ -92,7 +100,7 @@ def test_a_chain_in_the_distribution_unit_does_what_the_interpreter_does(
     assert len(expected[0]) == 40 and len(expected[1]) == 10
 
     def counted() -> bool:
-        return packets(node.json("session", "show", "numbered")) == {
+        return packets(api) == {
             "words -> number.In": 40,
             "number.Out -> sample.In": 40,
             "sample.Out -> numbers": 40,
@@ -106,7 +114,7 @@ def test_a_chain_in_the_distribution_unit_does_what_the_interpreter_does(
 
 @pytest.mark.req("R8")
 def test_a_program_is_replaced_under_traffic_and_no_packet_is_lost(
-    node: NodeUnderTest, numbered: dict[str, Any], tmp_path: Path
+    node: NodeUnderTest, api: SyncNode, numbered: dict[str, Any], tmp_path: Path
 ) -> None:
     text = NUMBER.read_text()
     other = tmp_path / "other.phonepl"
@@ -116,13 +124,13 @@ def test_a_program_is_replaced_under_traffic_and_no_packet_is_lost(
     wrong.write_text(text.replace("out.put(new Packet(", "out.put(new Pocket(", 1))
     receiver = node.traffic("receiver1", "collect", *NUMBERS)
     sender = node.traffic("source", "stream", *INPUT, "100")
-    wait_for("traffic", lambda: crossed(node) > 50)
+    wait_for("traffic", lambda: crossed(api) > 50)
     refused = node.dipronn("session", "replace", "numbered", "number", str(wrong))
     assert refused.returncode == 1
     assert "wrong.phonepl:" in refused.stderr and "Pocket" in refused.stderr
     node.json("session", "replace", "numbered", "number", str(other))
-    replaced = crossed(node)
-    wait_for("traffic behind it", lambda: crossed(node) > replaced + 50)
+    replaced = crossed(api)
+    wait_for("traffic behind it", lambda: crossed(api) > replaced + 50)
     sent = sender.result()["sent"]
     received = receiver.result()["received"]
     assert [payload[8:] for payload in received] == [str(number) for number in range(sent)]
@@ -134,7 +142,7 @@ def test_a_program_is_replaced_under_traffic_and_no_packet_is_lost(
 
 @pytest.mark.req("R8")
 def test_errors_of_a_program_are_counted_by_name_and_a_refused_source_establishes_nothing(
-    node: NodeUnderTest, numbered: dict[str, Any], tmp_path: Path
+    node: NodeUnderTest, api: SyncNode, numbered: dict[str, Any], tmp_path: Path
 ) -> None:
     faulty = tmp_path / "faulty.phonepl"
     text = NUMBER.read_text()
@@ -170,25 +178,25 @@ def test_errors_of_a_program_are_counted_by_name_and_a_refused_source_establishe
         "in_session/udp_number.phonepl:" in refused.stderr
         or "in_session/udp_sample.phonepl:" in refused.stderr
     )
-    assert [one["name"] for one in node.json("session", "list")] == ["numbered"]
+    assert [one.name for one in api.sessions()] == ["numbered"]
 
 
 @pytest.mark.req("R8")
 def test_an_agent_that_is_killed_finds_its_programs_at_work(
-    node: NodeUnderTest, numbered: dict[str, Any]
+    node: NodeUnderTest, api: SyncNode, numbered: dict[str, Any]
 ) -> None:
     before = pins(node)
     assert len(before) == 2
     agent = node.process("units/distribution/agent.toml")
     receiver = node.traffic("receiver1", "collect", *NUMBERS)
     sender = node.traffic("source", "stream", *INPUT, "100")
-    wait_for("traffic", lambda: crossed(node) > 50)
+    wait_for("traffic", lambda: crossed(api) > 50)
     os.kill(agent.pid, signal.SIGKILL)
     node.start_again(agent, "distribution")
-    killed = crossed(node)
-    wait_for("the agent that was started again tells of traffic", lambda: crossed(node) > killed + 50)
+    killed = crossed(api)
+    wait_for("the agent that was started again tells of traffic", lambda: crossed(api) > killed + 50)
     sent = sender.result()["sent"]
     received = receiver.result()["received"]
     assert [payload[8:] for payload in received] == [str(number) for number in range(sent)]
     assert pins(node) == before
-    wait_for("all is counted", lambda: crossed(node) == sent + 3)
+    wait_for("all is counted", lambda: crossed(api) == sent + 3)
