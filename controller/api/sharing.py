@@ -29,14 +29,14 @@ class SharingService(state_pb2_grpc.SharedStateServicer):
                 raise PermissionRefused(
                     f"machine {request.vm} of session {request.session} is not on unit `{request.unit}`"
                 )
-            answer = await _answer(self._states.of(request.session), request)
+            told = await answer(self._states.of(request.session), request)
             return state_pb2.StateAnswer(
-                code=answer.code, version=answer.version, value=answer.value, text=answer.text
+                code=told.code, version=told.version, value=told.value, text=told.text
             )
         raise AssertionError
 
 
-async def _answer(state: SessionState, request: state_pb2.StateRequest) -> Answer:
+async def answer(state: SessionState, request: state_pb2.StateRequest) -> Answer:
     kind = request.WhichOneof("what")
     name = request.barrier.name if kind == "barrier" else getattr(request, kind or "get").key
     if not _NAME.fullmatch(name):

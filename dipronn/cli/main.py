@@ -15,7 +15,7 @@ import structlog
 import typer
 from rich.console import Console
 
-from dipronn.cli import account, certs, doctor, image, node, probe, program, session, unit
+from dipronn.cli import account, certs, doctor, image, node, probe, program, session, top, unit
 from dipronn.cli.target import Target
 from dipronn.client import Unreachable
 from dipronn.errors import DipronnError
@@ -27,7 +27,7 @@ app.add_typer(session.app, name="session")
 app.add_typer(unit.app, name="unit")
 app.add_typer(program.app, name="program")
 app.add_typer(image.app, name="image")
-for commands in (account.app, certs.app, probe.app, doctor.app, node.app):
+for commands in (account.app, certs.app, probe.app, doctor.app, node.app, top.app):
     app.add_typer(commands)
 if importlib.util.find_spec("phonepl"):
     from dipronn.cli import phonepl
