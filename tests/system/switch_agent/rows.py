@@ -84,8 +84,11 @@ def overridable(number: int, permitted: str) -> Tables:
 
 
 def random_session(chance: random.Random, number: int) -> Tables:
-    """A session of a random shape: a fork, exact flows beside it, groups of several slots with backups."""
+    """A session of a random shape: a fork, or an output whose packets name destinations, exact flows beside
+    it, groups of several slots with backups."""
     rows = session(number, chance.randint(1, 6))
+    if chance.random() < 0.3:
+        rows = overridable(number, "192.0.2.0/24")
     first = number * 100
     for key, slot in list(rows.slot.items()):
         if chance.random() < 0.3:
