@@ -159,7 +159,6 @@ class Sequencers:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
-            env={},
             start_new_session=True,  # a terminal's Ctrl-C is for the agent
         )
         child = held.child
