@@ -94,7 +94,12 @@ class Convergence:
             try:
                 self.compile(session)
                 self._store.save_session(session.record, self._identifiers.of(session.record.owner))
-                joined = {name for name, unit in self._units.known.items() if unit.member}
+                # One that has died would only be waited for, though its stream may still stand.
+                joined = {
+                    name
+                    for name, unit in self._units.known.items()
+                    if unit.member and (unit.alive or not unit.member.welcomed)
+                }
                 for stage in plan(session.desired, session.held, session.ranks()):
                     steps = [step for step in stage if step.unit in joined]
                     await asyncio.gather(*(self._perform(session, step) for step in steps))

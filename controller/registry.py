@@ -64,10 +64,10 @@ class Registry:
                 return session
         return None
 
-    def find(self, number: int, machine: str) -> tuple[LiveSession, list[InstanceRecord]] | None:
-        """A session that is not being closed, and its instances in that machine."""
+    def find(self, number: int, machine: str, unit: str) -> tuple[LiveSession, list[InstanceRecord]] | None:
+        """A session that is not being closed, and its instances in that machine of that unit."""
         session = self.numbered(number)
-        instances = session.instances_in(machine) if session else []
+        instances = [one for one in session.instances_in(machine) if one.unit == unit] if session else []
         return (session, instances) if session and instances else None
 
     def behind(self, unit: str, device: str) -> tuple[LiveSession, InstanceRecord] | None:

@@ -80,7 +80,7 @@ class Reports:
     def _catch_up(self, session: LiveSession, unit: str, held: unit_pb2.HeldSlice) -> None:
         """What happened to machines and names while the unit was away."""
         for vm in held.vms:
-            self.on_vm(vm)
+            self.on_vm(vm, unit)
         for instance in session.record.instances:
             if instance.unit == unit and instance.alive and not instance.kernel:
                 names = [
@@ -123,11 +123,14 @@ class Reports:
         """A unit that was held for dead is heard again, and its stream still stands."""
         self._units.set_alive(unit, True)
         self._background.start(self._tell_units_who_lives())
+        for session in self._registry.sessions.values():
+            if unit.name in session.held or unit.name in session.desired:
+                self._convergence.replan(session)  # what it was not told while it was held for dead
 
     # machines, programs, names
 
-    def on_vm(self, report: unit_pb2.VmReport) -> None:
-        found = self._registry.find(report.session, report.vm)
+    def on_vm(self, report: unit_pb2.VmReport, unit: str) -> None:
+        found = self._registry.find(report.session, report.vm, unit)
         if found is None:
             return
         session, instances = found
@@ -147,8 +150,8 @@ class Reports:
                 session, instance = found
                 self._registry.tell(session, session.state, f"{instance.name} on {unit} is {refused}")
 
-    def on_program(self, report: unit_pb2.ProgramReport) -> None:
-        found = self._registry.find(report.session, report.vm)
+    def on_program(self, report: unit_pb2.ProgramReport, unit: str) -> None:
+        found = self._registry.find(report.session, report.vm, unit)
         instance = found and _of(found[1], report.program)
         if found and instance and not report.running:
             message = f"program {report.program} ended with status {report.exit_status}"
@@ -167,8 +170,8 @@ class Reports:
         self._registry.judge(session, text)
         self._convergence.replan(session)
 
-    def on_name(self, report: unit_pb2.NameReport) -> None:
-        found = self._registry.find(report.session, report.vm)
+    def on_name(self, report: unit_pb2.NameReport, unit: str) -> None:
+        found = self._registry.find(report.session, report.vm, unit)
         if found is None:
             return
         session, instance = found[0], _of(found[1], report.program)

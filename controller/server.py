@@ -34,6 +34,7 @@ from controller.limits import Limits
 from controller.metrics import Exporter, Source
 from controller.offers import Offers
 from controller.placement import BestPlacer
+from controller.recreation import RECREATE_SECONDS, Recreation
 from controller.registry import Registry
 from controller.reports import Reports
 from controller.restarts import RestartPolicy, Restarts
@@ -42,7 +43,7 @@ from controller.sessions import Sessions
 from controller.sharing import SharedStates
 from controller.steering.identifiers import Allotment, Identifiers
 from controller.store import Store
-from controller.units import Units
+from controller.units import Units, UnitState
 from dipronn.errors import DipronnError, Unavailable
 from dipronn.v1 import (
     accounts_pb2,
@@ -89,6 +90,7 @@ class Settings:
     images: ImageLimits = field(default_factory=ImageLimits)
     limits: Limits = field(default_factory=Limits)
     restarts: RestartPolicy = field(default_factory=RestartPolicy)
+    recreate_after: float = RECREATE_SECONDS
     elasticity: Thresholds = field(default_factory=Thresholds)
     metrics: str = ""
 
@@ -113,7 +115,15 @@ class ControlUnit:
         self.reports = Reports(
             self.units, self.registry, convergence, self._background, self.sessions.forget_if_gone
         )
-        self.units.on_alive = self.reports.on_alive
+        self._recreation = Recreation(
+            self.units,
+            self.registry,
+            convergence,
+            self._background,
+            self.sessions.admitting,
+            settings.recreate_after,
+        )
+        self.units.on_alive = self._on_alive
         self._restarts = Restarts(settings.restarts, self.registry, convergence, self._background)
         self.reports.on_death = self._restarts.died
         self._accounts = Accounts(settings.state / "accounts.db", lambda: self.registry.sessions.values())
@@ -133,6 +143,10 @@ class ControlUnit:
         self._watchdog: asyncio.Task[None] | None = None
         self._bookkeeping: asyncio.Task[None] | None = None
 
+    def _on_alive(self, unit: UnitState) -> None:
+        self.reports.on_alive(unit)
+        self._recreation.on_alive(unit)
+
     def _on_end(self, number: int) -> None:
         self._accounts.close_session(number)
         self._elasticity.forget(number)
@@ -147,6 +161,7 @@ class ControlUnit:
         self.sessions.load()
         self._restarts.resume()
         self._shared.start([record.number for record in self.registry.records()])
+        self._recreation.resume()
         limits = [
             ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.max_send_message_length", MAX_MESSAGE),

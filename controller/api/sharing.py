@@ -24,8 +24,7 @@ class SharingService(state_pb2_grpc.SharedStateServicer):
     async def Ask(self, request: state_pb2.StateRequest, context: Context) -> state_pb2.StateAnswer:
         async with errors_as_status(context):
             require_unit(request.unit, context)
-            found = self._registry.find(request.session, request.vm)
-            if found is None or any(instance.unit != request.unit for instance in found[1]):
+            if self._registry.find(request.session, request.vm, request.unit) is None:
                 raise PermissionRefused(
                     f"machine {request.vm} of session {request.session} is not on unit `{request.unit}`"
                 )

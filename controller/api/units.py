@@ -111,11 +111,11 @@ class UnitsService(unit_pb2_grpc.UnitsServicer):
             case "order_done":
                 self._units.done(member, report.order_done)
             case "vm":
-                self._reports.on_vm(report.vm)
+                self._reports.on_vm(report.vm, state.name)
             case "program":
-                self._reports.on_program(report.program)
+                self._reports.on_program(report.program, state.name)
             case "name":
-                self._reports.on_name(report.name)
+                self._reports.on_name(report.name, state.name)
             case "counters":
                 state.counters = report.counters
                 self._accounts.on_counters(state.name, report.counters)

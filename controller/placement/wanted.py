@@ -81,22 +81,30 @@ def problem(
                 (f"{lead[source.program]}-{index}", exits[destination.name], max(1, round(bps)))
                 for index, bps in enumerate(flow.sent[source.program])
             ]
-    held: dict[str, frozenset[str]] = defaultdict(frozenset)
-    for one in program.qualities:
-        held[lead[one.program]] |= _HELD.get(one.service_class, frozenset())
+    held = held_to(program)
     demands = [
         Demand(
             active.name,
             index,
             needs(program, active),
             tuple(inflow[f"{active.name}-{index}"]),
-            held[active.name],
+            held.get(active.name, frozenset()),
         )
         for active in program.programs
         if lead[active.name] == active.name and active.name not in kernel
         for index in range(counts[active.name])
     ]
     return Problem(demands, offers, between, with_units)
+
+
+def held_to(program: pb.Program) -> dict[str, frozenset[str]]:
+    """What a unit must be able to hold machines to, by the first program of each machine."""
+    lead = leads(program)
+    held: dict[str, frozenset[str]] = {}
+    for one in program.qualities:
+        wanted = _HELD.get(one.service_class, frozenset())
+        held[lead[one.program]] = held.get(lead[one.program], frozenset()) | wanted
+    return held
 
 
 def needs(program: pb.Program, active: pb.ActiveProgram) -> Amount:

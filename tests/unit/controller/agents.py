@@ -294,8 +294,9 @@ async def cluster(
     directory: Path,
     names: tuple[str, ...] = UNITS,
     limits: Limits | None = None,
-    restarts: RestartPolicy | None = None,
     elasticity: Thresholds | None = None,
+    restarts: RestartPolicy | None = None,
+    recreate_after: float = 3600.0,
     **fields: Any,
 ) -> AsyncIterator[Cluster]:
     """A control unit in this process with scripted agents."""
@@ -304,8 +305,9 @@ async def cluster(
             directory / "state",
             directory / "c.sock",
             limits=limits or Limits(),
-            restarts=restarts or RestartPolicy(delays=()),
             elasticity=elasticity or Thresholds(),
+            restarts=restarts or RestartPolicy(delays=()),
+            recreate_after=recreate_after,
         )
     )
     await control.start()
