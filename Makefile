@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` runs the node's main job, `make test` passes the tests.
-.PHONY: setup demo test soak bench lint format coverage lock clean p4 shell
+.PHONY: setup demo test soak bench lint format coverage lock clean p4 fit shell
 PY := .venv/bin/python
 
 setup:
@@ -45,6 +45,10 @@ clean:
 
 p4:
 	@p4/build.sh
+
+# Whether the pipeline fits Tofino 1 and 2: minutes each, with p4c's Tofino back end on PATH.
+fit:
+	@p4/fit.sh build/tofino
 
 # p4runtime-shell on a switch: SWITCH=host:port, or the namespace of a switch of this machine.
 shell:

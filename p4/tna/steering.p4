@@ -15,7 +15,7 @@
 #define FOUND struct
 #define INGRESS_PORT meta.port
 #define OUT_PORT to_traffic_manager.ucast_egress_port
-#define NEW_SOURCE_MAC meta.found.out_source_mac
+#define NEW_SOURCE_MAC headers.ethernet.source
 #define NEW_DESTINATION_MAC headers.ethernet.destination
 #define NEW_DESTINATION headers.ipv4.destination
 #define NEW_DESTINATION6 headers.ipv6.destination
@@ -293,10 +293,6 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
         meta.dead = 1;
     }
 
-    action write_source_mac() {
-        headers.ethernet.source = meta.found.out_source_mac;
-    }
-
     action tag(bit<16> type) {
         headers.vlan.setValid();
         headers.vlan.priority = 0;
@@ -418,7 +414,6 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
                 }
                 if (meta.way == CHOICE || meta.way == GIVEN || meta.way == ANSWER) {
                     measure_excess();
-                    write_source_mac();
                     tagging.apply();
                     if (meta.reason == 0) { conclude.apply(); }
                 }

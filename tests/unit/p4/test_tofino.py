@@ -1,4 +1,4 @@
-"""The pipeline for Tofino has v1model's tables and actions, and fits (``make fit``: that takes minutes)."""
+"""The pipeline for Tofino has v1model's tables and actions, and fits (``FIT=1``: that takes minutes)."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_artp_is_refused_by_name(info: p4i.P4Info) -> None:
 
 
 @_compiler
-@pytest.mark.skipif("FIT" not in os.environ, reason="takes minutes of processor time: make fit")
+@pytest.mark.skipif("FIT" not in os.environ, reason="takes minutes of processor time: FIT=1, or make fit")
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize(("chip", "stages"), [("tofino", 12), ("tofino2", 20)])
 def test_it_is_assembled_within_the_stages_of_the_chip(chip: str, stages: int, tmp_path: Path) -> None:
