@@ -346,6 +346,7 @@ def prefixed(node: NodeUnderTest, port: str) -> list[str]:
     return received
 
 
+@pytest.mark.timeout(480)
 @pytest.mark.req("D18")
 @pytest.mark.req("D25")
 @pytest.mark.req("D46")
