@@ -35,8 +35,8 @@ class Tricks {
   private int[] seen = new int[1];
   public Tricks(NetStream from > on, NetStream to, NetStream elsewhere) { out = to; other = elsewhere; }
   void on(Packet i) {
-    int turn = seen[0]++ % 12;
     int n = i.length();
+    int turn = (seen[0]++ + n + 11) % 12;
     if (turn == 0) return;
     if (turn == 1) { out.put(i.subpacket(n - 1, n + 1)); return; }
     if (turn == 2) { out.put(new Packet(String.ofInt(n / (turn - 2)), i)); return; }

@@ -83,8 +83,9 @@ FORKS = {4: 1, 6: 2}
 ENDPOINTS = {4: (1, 2, 3, 4), 6: (5, 6)}
 ARTP = {4: (1, 2), 6: (3,)}
 INSTANCES = (0, 0, 1, 2, 3)
-PROGRAMS = st.sampled_from((*SOURCES, *SOURCES, *SOURCES, 5))
+PROGRAMS = st.sampled_from((*SOURCES, 2, 2, 2, *SOURCES, 5))
 NOWHERE = 99
+PLAIN, THROUGH = 50, 51
 """The number of no row."""
 UNITS = range(1, 4)
 PREFIXES: dict[int, tuple[Network, ...]] = {
@@ -129,7 +130,8 @@ def plain_targets(version: int) -> SearchStrategy[Target]:
 @composite
 def endpoints(draw: DrawFn, version: int, guests: bool) -> Endpoint:
     kinds = [EndpointKind.NODE, EndpointKind.RECEIVER]
-    kinds += [EndpointKind.GUEST, EndpointKind.GUEST, EndpointKind.CONTROL, EndpointKind.KERNEL] * guests
+    kinds += [EndpointKind.GUEST, EndpointKind.GUEST, EndpointKind.CONTROL] * guests
+    kinds += [EndpointKind.KERNEL, EndpointKind.KERNEL, EndpointKind.KERNEL] * guests
     kind = draw(st.sampled_from(kinds))
     if kind is EndpointKind.KERNEL:
         return kernel_endpoint(draw(PROGRAMS), draw(st.sampled_from([IN] * 9 + [OUT])))
@@ -174,8 +176,24 @@ def bindings(draw: DrawFn, artp: bool) -> tuple[BindingKey, Binding]:
 
 @composite
 def puts(draw: DrawFn) -> tuple[PutKey, Binding]:
-    key = PutKey(draw(PROGRAMS), draw(st.sampled_from((OUT, OUT, OTHER))))
-    return key, Binding(draw(plain_targets(draw(st.sampled_from((4, 4, 6))))))
+    program = draw(PROGRAMS)
+    # Never back to a program that makes copies: eight rounds of several puts are a flood.
+    number = draw(st.sampled_from((PLAIN, PLAIN, THROUGH, NOWHERE) if program != 1 else (PLAIN,)))
+    key = PutKey(program, draw(st.sampled_from((OUT, OUT, OTHER))))
+    return key, Binding(Target(TargetKind.CHANNEL, number))
+
+
+def behind_programs() -> Tables:
+    """Where programs put: a channel to another unit, and one to a program that puts to that."""
+    rows = Tables()
+    for number, endpoint in (
+        (PLAIN, Endpoint(EndpointKind.NODE, LAN, OWN_MACS[LAN], PEER_MACS[LAN], Socket(INSIDE[0], 5000))),
+        (THROUGH, kernel_endpoint(1, IN)),
+    ):
+        rows.channel[number] = Channel(Selector.ZERO, 0, 100 + number, session=1)
+        rows.slot[SlotKey(100 + number, 0)] = Slot(number)
+        rows.endpoint[number] = endpoint
+    return rows
 
 
 @composite
@@ -236,7 +254,8 @@ def tables(draw: DrawFn, guests: bool = True, artp: bool | None = None) -> Table
         if draw(st.booleans()):
             rows.link[LinkKey(LAN, 5)] = Link(LinkKind.CONTROL, LAN_MAC, Unmatched.HOST)
         rows.binding = dict(draw(st.lists(bindings(artp), min_size=1, max_size=4)))
-        rows.binding |= dict(draw(st.lists(puts(), max_size=6)))
+        rows.binding |= dict(draw(st.lists(puts(), min_size=2, max_size=6)))
+        rows.merge(behind_programs())
         if artp:
             for key in (LinkKey(VM0), LinkKey(VM1)):
                 rows.link[key] = replace(rows.link[key], instance=draw(st.sampled_from(INSTANCES)))
