@@ -15,16 +15,17 @@
 #define FOUND struct
 #define INGRESS_PORT meta.port
 #define OUT_PORT to_traffic_manager.ucast_egress_port
-#define NEW_SOURCE_MAC headers.ethernet.source
-#define NEW_DESTINATION_MAC headers.ethernet.destination
+// What peer and endpoint write waits in metadata: a header written early would make every check of it wait, for two stages more.
+#define NEW_SOURCE_MAC meta.found.out_source_mac
+#define NEW_DESTINATION_MAC meta.out_destination_mac
 #define NEW_DESTINATION headers.ipv4.destination
 #define NEW_DESTINATION6 headers.ipv6.destination
-#define NEW_DESTINATION_PORT headers.udp.destination
-#define KEEP_DESTINATION
-#define NEW_SOURCE headers.ipv4.source
-#define NEW_SOURCE6 headers.ipv6.source
-#define NEW_SOURCE_PORT headers.udp.source
-#define WRITE_SOURCE
+#define NEW_DESTINATION_PORT meta.new_destination_port
+#define KEEP_DESTINATION meta.new_destination_port = headers.udp.destination;
+#define NEW_SOURCE meta.new_source
+#define NEW_SOURCE6 meta.new_source6
+#define NEW_SOURCE_PORT meta.new_source_port
+#define WRITE_SOURCE meta.writes_source = 1;
 #define NO_FORK meta.fork = 0;
 // One operation for each field and stage: a gateway compares what is noted here.
 #define COMPARE_SOURCE \
@@ -57,6 +58,12 @@
     bit<32> permitted; \
     bit<128> network6; \
     bit<128> permitted6; \
+    mac_t out_destination_mac; \
+    socket_port_t new_destination_port; \
+    bit<32> new_source; \
+    bit<128> new_source6; \
+    socket_port_t new_source_port; \
+    bit<1> writes_source; \
     bit<8> visit;        /* why it comes */ \
     bit<8> frame_fault;  /* what checks.p4 notes */ \
     bit<8> ip_fault; \
@@ -146,6 +153,7 @@ parser SteeringParser(packet_in packet, out headers_t headers, out metadata_t me
         meta.strange = 0;
         meta.stranger = 0;
         meta.branchless = 0;
+        meta.writes_source = 0;
         meta.way = 0;
         meta.reason = 0;
         meta.link_kind = 0;
@@ -293,6 +301,22 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
         meta.dead = 1;
     }
 
+    action write_source_ipv4() {
+        headers.ipv4.source = meta.new_source;
+        headers.udp.source = meta.new_source_port;
+    }
+
+    action write_source_ipv6() {
+        headers.ipv6.source = meta.new_source6;
+        headers.udp.source = meta.new_source_port;
+    }
+
+    action rewrite() {
+        headers.udp.destination = meta.new_destination_port;
+        headers.ethernet.destination = meta.out_destination_mac;
+        headers.ethernet.source = meta.found.out_source_mac;
+    }
+
     action tag(bit<16> type) {
         headers.vlan.setValid();
         headers.vlan.priority = 0;
@@ -414,6 +438,10 @@ control Steering(inout headers_t headers, inout metadata_t meta, in ingress_intr
                 }
                 if (meta.way == CHOICE || meta.way == GIVEN || meta.way == ANSWER) {
                     measure_excess();
+                    rewrite();
+                    if (meta.writes_source == 1) {
+                        if (headers.ipv4.isValid()) { write_source_ipv4(); } else { write_source_ipv6(); }
+                    }
                     tagging.apply();
                     if (meta.reason == 0) { conclude.apply(); }
                 }
