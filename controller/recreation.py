@@ -28,6 +28,8 @@ _log = structlog.get_logger(__name__)
 
 RECREATE_SECONDS = 10.0
 """How long a dead unit is waited for before its machines are made anew elsewhere."""
+_RESTARTED = 6
+"""Times as long after the control unit's own restart."""
 
 
 class Recreation:
@@ -50,17 +52,20 @@ class Recreation:
         self._after = after
 
     def resume(self) -> None:
-        """Go on after the control unit's own restart: units that were dead may still be."""
+        """Go on after the control unit's own restart: units that were dead may still be.
+
+        None has joined yet, and those that live need a while when the control unit was away for long.
+        """
         for unit in self._units.known.values():
-            self.on_alive(unit)
+            self._background.start(self._wait_for(unit, _RESTARTED * self._after))
 
     def on_alive(self, unit: UnitState) -> None:
         """A unit died or came back."""
         if not unit.alive:
-            self._background.start(self._wait_for(unit))
+            self._background.start(self._wait_for(unit, self._after))
 
-    async def _wait_for(self, unit: UnitState) -> None:
-        await asyncio.sleep(self._after)
+    async def _wait_for(self, unit: UnitState, seconds: float) -> None:
+        await asyncio.sleep(seconds)
         for session in list(self._registry.sessions.values()):
             if not unit.alive:
                 await self._recreate(session, unit.name)
