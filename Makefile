@@ -9,7 +9,7 @@ demo: setup
 	@$(PY) -m dipronn.cli.main demo $(if $(JSON),--json) $(if $(DATAPLANE),--dataplane $(DATAPLANE))
 
 test: setup lint
-	@.venv/bin/pytest
+	@$(PY) -m tests.side_by_side
 
 soak: setup
 	@.venv/bin/pytest --soak
