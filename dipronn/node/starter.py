@@ -129,7 +129,7 @@ def _start_processes(config: NodeConfig, topology: Topology, places: Places) -> 
     if config.limits:
         control += ["--limits", str(config.limits)]
     if config.elasticity:
-        control += ["--elasticity", json.dumps(dict(config.elasticity))]
+        control += ["--elasticity", json.dumps(dict(config.elasticity), separators=(",", ":"))]
     name = places.node
     processes.start(name, f"{name}-control", control, places.log("control"))
     sharing = sum("processing" in unit.roles for unit in topology.units)

@@ -86,8 +86,8 @@ def test_what_the_verifier_refuses_is_said_of_the_line(monkeypatch: pytest.Monke
     )
     line = source.split("\n").index("    int y = i.byteAt(x & 7);") + 1
 
-    def broken(compiled: object, memory: bool = False, marked: bool = False) -> Generated:
-        made = generate(compile_source(source), memory, marked)
+    def broken(compiled: object, memory: bool = False, marked: bool = False, node: bool = False) -> Generated:
+        made = generate(compile_source(source), memory, marked, node)
         mark = f"AT({line});"
         assert mark in made.text
         text = made.text.replace(mark, f"{mark} *(volatile u64 *)(start(ctx) + 1000) = 1;")

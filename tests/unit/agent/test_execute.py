@@ -125,7 +125,7 @@ async def test_a_unit_without_work_holds_nothing(tmp_path: Path, monkeypatch: py
         assert await order(agent, unit_pb2.RemoveSlice(session=session)) == ""
     rows, attached, machines, taps = unit.world.snapshot()
     assert isinstance(rows, dict)
-    assert {table for table, _ in rows} == {"unit", "link"}
+    assert {table for table, _ in rows} == {"unit", "link", "limit"}, "the unit's own"
     assert (attached, machines, taps) == ({OWN}, {}, set())
     assert set(unit.store.slices()) == {0}
 

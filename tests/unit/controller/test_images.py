@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -150,6 +151,7 @@ async def test_over_tcp_everybody_has_their_own(tmp_path: Path, tar: Path) -> No
     )
     await control.start()
     try:
+        await eventually(lambda: _listens(address))
         async with (
             connect(f"unix:{tmp_path / 'c.sock'}") as operator,
             connect(address, folders["ann"]) as ann,
@@ -183,3 +185,13 @@ async def fetched(address: str, sha256: bytes) -> bytes:
         return b"".join(
             [chunk.data async for chunk in stub.FetchBundle(unit_pb2.FetchBundleRequest(sha256=sha256))]
         )
+
+
+async def _listens(address: str) -> bool:
+    host, port = address.split(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
