@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +54,16 @@ def told(node: NodeUnderTest, command: str) -> list[dict[str, Any]]:
     answers = [json.loads(answer) for answer in receiver.result()["received"]]
     assert sorted(answer["instance"] for answer in answers) == [0, 1], answers
     return sorted(answers, key=lambda answer: int(answer["instance"]))
+
+
+def kill(pid: int) -> None:
+    """Without mercy, and not before it is gone: its lock is, then."""
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        assert select.select([process], [], [], 60)[0], f"process {pid} does not end"
+    finally:
+        os.close(process)
 
 
 def counters(node: NodeUnderTest) -> dict[str, dict[str, Any]]:
@@ -123,3 +136,21 @@ def test_instances_meet_at_barriers_and_one_of_them_wins(node: NodeUnderTest, te
     assert sorted([first["won"], second["won"]]) == [False, True]
     assert first["leader"] == second["leader"] in ("0", "1")
     assert first["sum"] == second["sum"] == 20, "no increment of either is lost"
+
+
+@pytest.mark.req("D19")
+def test_what_is_shared_outlives_agents_and_the_control_unit(
+    node: NodeUnderTest, team: dict[str, Any]
+) -> None:
+    before = told(node, "sum")
+    for fragment, place in (("unit1/agent.toml", "unit1"), ("-m controller", "control")):
+        killed = node.process(fragment)
+        kill(killed.pid)
+        node.start_again(killed, place)
+
+    def back() -> bool:
+        units = node.dipronn("unit", "list", "--json")
+        return units.returncode == 0 and all(unit["alive"] for unit in json.loads(units.stdout))
+
+    wait_for("the control unit and every unit are back", back, 120)
+    assert told(node, "sum") == before
