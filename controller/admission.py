@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -126,11 +126,7 @@ class Admission:
 
     def offers(self, others: Iterable[SessionRecord]) -> list[Offer]:
         """What processing units have, and what is reserved of it."""
-        reserved = reservations(others)
-        return [
-            Offer(unit.name, total(unit), reserved.get(unit.name, Amount()), dict(unit.stored.hello.unheld))
-            for unit in self._units.living(unit_pb2.ROLE_PROCESSING)
-        ]
+        return processing_offers(self._units, others)
 
     def _require_bandwidth(self, record: SessionRecord, others: list[SessionRecord]) -> None:
         """Refuse inputs and outputs whose rates the units that they enter by cannot carry."""
@@ -335,6 +331,25 @@ def _beside(first: InstanceRecord, program: str) -> InstanceRecord:
 def total(unit: UnitState) -> Amount:
     resources = unit.stored.hello.resources
     return Amount(resources.cpu, resources.memory_bytes, resources.bandwidth_bps, resources.storage_bytes)
+
+
+def processing_offers(units: Units, records: Iterable[SessionRecord]) -> list[Offer]:
+    """What the living processing units have, and what these sessions reserve of it."""
+    reserved = reservations(records)
+    return [
+        Offer(unit.name, total(unit), reserved.get(unit.name, Amount()), dict(unit.stored.hello.unheld))
+        for unit in units.living(unit_pb2.ROLE_PROCESSING)
+    ]
+
+
+def roomiest(offers: Iterable[Offer], demand: Demand, there: Sequence[str]) -> str:
+    """The unit for one instance more: the fewest of its program, of these the most free CPU; "": none fits.
+
+    ``there``: the units of the program's instances.
+    """
+    fitting = [offer for offer in offers if not offer.lacks(demand)]
+    best = min(fitting, key=lambda offer: (there.count(offer.unit), -offer.free()[0]), default=None)
+    return best.unit if best else ""
 
 
 def reservations(records: Iterable[SessionRecord]) -> dict[str, Amount]:

@@ -12,17 +12,16 @@ import asyncio
 
 import structlog
 
-from controller.admission import reservations, total
+from controller.admission import processing_offers, roomiest
 from controller.background import Background
 from controller.convergence import Convergence
-from controller.placement import Demand, Offer
+from controller.placement import Demand
 from controller.placement.admission import Amount
 from controller.placement.wanted import held_to
 from controller.record import InstanceRecord, Membership, Phase
 from controller.registry import Registry
 from controller.session import LiveSession
 from controller.units import Units, UnitState
-from dipronn.v1 import unit_pb2
 
 _log = structlog.get_logger(__name__)
 
@@ -90,20 +89,13 @@ class Recreation:
             await self._convergence.replan_now(session)
 
     def _room(self, session: LiveSession, one: InstanceRecord) -> str:
-        """On the unit with the fewest of the program's instances, of these where most CPU is free, if any."""
+        """The unit where it is made anew; empty: none has room."""
         record = session.record
         needs = Amount(one.cpu, one.memory_bytes, one.bandwidth_bps, one.storage_bytes)
         held = held_to(record.program).get(one.program, frozenset())
         demand = Demand(one.program, one.index, needs, held=held)
-        reserved = reservations(self._registry.reserving())
-        offers = [
-            Offer(unit.name, total(unit), reserved.get(unit.name, Amount()), dict(unit.stored.hello.unheld))
-            for unit in self._units.living(unit_pb2.ROLE_PROCESSING)
-        ]
-        fitting = [offer for offer in offers if not offer.lacks(demand)]
         there = [each.unit for each in record.instances if each.program == one.program]
-        best = min(fitting, key=lambda offer: (there.count(offer.unit), -offer.free()[0]), default=None)
-        return best.unit if best else ""
+        return roomiest(processing_offers(self._units, self._registry.reserving()), demand, there)
 
 
 def _is_recreated(instances: list[InstanceRecord]) -> bool:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from controller.admission import reservations, total
+from controller.admission import processing_offers, roomiest
 from controller.convergence import Convergence
 from controller.limits import Limits
-from controller.placement import Offer
-from controller.placement.admission import Amount
 from controller.placement.wanted import problem
 from controller.record import InstanceRecord, Membership, SessionRecord
 from controller.registry import Registry
@@ -17,7 +15,6 @@ from controller.session import LiveSession
 from controller.steering.identifiers import Identifiers
 from controller.units import Units
 from dipronn.errors import InsufficientResources
-from dipronn.v1 import unit_pb2
 
 
 class Scaling:
@@ -75,7 +72,7 @@ class Scaling:
         await self._convergence.replan_now(session)
 
     def _placed(self, record: SessionRecord, program: str) -> InstanceRecord:
-        """On the unit with the fewest instances of the program, of these where most CPU is free."""
+        """One instance more, where there is room."""
         there = [one for one in record.instances if one.program == program]
         counts = {
             one.name: sum(each.program == one.name for each in record.instances)
@@ -86,24 +83,17 @@ class Scaling:
         others = [one for one in reserving if one.number != record.number]
         if limited := self._limits.shortage(record.user, record.program, counts, others):
             raise InsufficientResources(limited)
-        reserved = reservations(reserving)
-        offers = [
-            Offer(one.name, total(one), reserved.get(one.name, Amount()), dict(one.stored.hello.unheld))
-            for one in self._units.living(unit_pb2.ROLE_PROCESSING)
-        ]
+        offers = processing_offers(self._units, reserving)
         entrances = {name: one.unit for name, one in record.entrances.items()}
         exits = {name: one.unit for name, one in record.exits.items()}
         demands = problem(record.program, counts, entrances, exits, offers).demands
         index = min(set(range(len(there) + 1)) - {one.index for one in there})
         newest = next(one for one in demands if (one.program, one.index) == (program, len(there)))
         demand = replace(newest, index=index)
-        fitting = [offer for offer in offers if not offer.lacks(demand)]
-        if not fitting:
+        unit = roomiest(offers, demand, [one.unit for one in there])
+        if not unit:
             lacking = "; ".join(f"{offer.unit}: {', '.join(offer.lacks(demand))}" for offer in offers)
             raise InsufficientResources(f"no unit has room for {demand.name}: {lacking or 'none is alive'}")
-        unit = min(
-            fitting, key=lambda offer: (sum(one.unit == offer.unit for one in there), -offer.free()[0])
-        ).unit
         needs = demand.needs_on(unit)
         return InstanceRecord(
             program,
