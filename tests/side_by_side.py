@@ -24,11 +24,11 @@ def main() -> int:
         computing = subprocess.Popen(_pytest(*(path for path in folders if path.name != WAITING)))
         runs = (computing, waiting)
 
-        def terminate(*_: object) -> None:
+        def interrupt(*_: object) -> None:
             for run in runs:
-                run.terminate()
+                run.send_signal(signal.SIGINT)  # by SIGTERM pytest would end without removing what it made
 
-        signal.signal(signal.SIGTERM, terminate)
+        signal.signal(signal.SIGTERM, interrupt)
         for run in runs:
             while run.poll() is None:
                 # Ctrl-C reaches them as well, and they clean up before they end.
